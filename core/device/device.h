@@ -1,0 +1,32 @@
+/* device.h -- an open device as the rooms to the right of this one see it. Public half:
+ * forge/forge.h. */
+#ifndef FORGE_DEVICE_H
+#define FORGE_DEVICE_H
+
+#include <forge/backend.h>
+
+#include "base.h"
+
+/* The backend's table, adapted by the loader to full size: no slot is NULL. */
+const forge_backend_v1 *device_table(const forge_device *device);
+forge_dev *device_handle(const forge_device *device);
+const char *device_name(const forge_device *device); /* "cpu/avx2:0" */
+/* The operator's fallback policy for programs on this device: FORGE_FALLBACK_ERROR .. ALLOW
+ * (program.h). */
+uint32_t device_fallback_policy(const forge_device *device);
+
+/* Turns a status of a table call into this thread's failure, using what the backend reported during
+ * the call. */
+forge_status device_failed(forge_device *device, forge_status status, const char *what);
+
+/* Where a buffer lies for the backend. Valid until the buffer is destroyed. */
+forge_bind device_buffer_bind(const forge_buffer *buffer);
+
+/* Submits |prog| on the device's compute queue, in order after everything before; the moment is
+ * reached when it is done. Copies of other devices that the work must wait for were waited for by
+ * the core. No lock is taken while one thread uses the device; no allocation. */
+forge_status device_submit(forge_device *device, forge_prog *prog, const forge_bind *bind,
+                           uint32_t n_bind, const uint64_t *scalar, uint32_t n_scalar,
+                           forge_moment *out_done);
+
+#endif

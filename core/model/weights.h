@@ -1,0 +1,44 @@
+/* weights.h -- a model as the rooms to the right see it: configuration and tensors under canonical
+ * names.
+ *
+ * Canonical names are GGUF's: token_embd.weight, position_embd.weight (gpt2), blk.N.{attn_norm,
+ * attn_q, attn_k, attn_v, attn_qkv (gpt2, also split by readers into q, k, v views), attn_output,
+ * ffn_norm, ffn_gate, ffn_up, ffn_down}.{weight, bias}, output_norm.{weight, bias}, output.weight
+ * (absent when tied), rope_freqs.weight (optional frequency factors). */
+#ifndef FORGE_WEIGHTS_H
+#define FORGE_WEIGHTS_H
+
+#include <forge/model.h>
+
+#include "base.h"
+
+typedef struct model_tensor {
+  const char *name; /* canonical */
+  uint8_t dtype, rank;
+  uint8_t transposed; /* 1: a matrix stored [in, out] (Hugging Face gpt2) instead of [out, in] */
+  uint8_t rsv[5];
+  int64_t dim[4];   /* row-major: a matrix is [out, in] */
+  const void *data; /* in the mapped file */
+  uint64_t bytes;
+} model_tensor;
+
+/* NULL when the model has none of that name. */
+const model_tensor *model_find(const forge_model *model, const char *name);
+uint32_t model_tensor_count(const forge_model *model);
+const model_tensor *model_tensor_at(const forge_model *model, uint32_t index);
+
+/* Bytes of |elems| elements of |dtype|; false when that is no whole number of blocks or does not
+ * fit. */
+bool dtype_bytes(uint8_t dtype, uint64_t elems, uint64_t *out_bytes);
+uint32_t dtype_block_elems(uint8_t dtype); /* 1 for plain types, 0 for no type */
+const char *dtype_name(uint8_t dtype);     /* "q8_0"; "?" for no type */
+bool dtype_from_name(const char *name, uint8_t *out_dtype);
+
+/* Writing, used by conversion and by the trainer: tensors in the order given, data read at commit.
+ * |tokenizer| may be NULL. |path| decides the format as for forge_convert(). The file is whole or
+ * absent. */
+forge_status model_write(const char *path, const forge_model_config *config,
+                         const model_tensor *tensors, uint32_t n, const forge_tokenizer *tokenizer,
+                         forge_progress_fn progress, void *progress_ctx);
+
+#endif
