@@ -1,0 +1,14 @@
+#!/bin/sh
+# record.sh BUILD: records today's ABI as the one later builds are held to. Run it on a release build, on purpose, with a
+# line in abi/CHANGELOG.md.
+set -eu
+source=$(cd "$(dirname "$0")/../.." && pwd)
+build=${1:-$source/build/release}
+to=$source/abi/recorded
+mkdir -p "$to/registry"
+python3 "$source/tests/abi/layout.py" "$source/abi" >"$to/layout.def"
+cp "$source"/abi/registry/*.csv "$to/registry/"
+nm -D --defined-only "$build/lib/libforge.so" | awk '$2 ~ /[TDBRVW]/ {sub(/@.*/, "", $3); print $3}' | grep -v '^FORGE_' | sort >"$to/symbols.txt"
+abidw --headers-dir "$source/abi" --drop-private-types --no-comp-dir-path --no-corpus-path "$build/lib/libforge.so" >"$to/libforge.abi"
+abidw --headers-dir "$source/abi" --drop-private-types --no-comp-dir-path --no-corpus-path "$build/lib/forge/forge-null.so" >"$to/plugin.abi"
+wc -l "$to"/*.txt "$to"/*.abi
