@@ -19,7 +19,9 @@ typedef struct arch_param {
 } arch_param;
 
 /* Every parameter of a model of this shape in canonical order; the array is the caller's
- * (mem_free). Checks the shape (heads divide, sizes sane): E_INVALID naming the field. */
+ * (mem_free). Checks the shape (heads divide, sizes sane): E_INVALID naming the field. Biases are
+ * listed only with has_bias, the head only when it is not tied; frequency factors never: they are
+ * no parameter (arch_inputs.rope_freqs). */
 forge_status arch_params(const forge_model_config *config, arch_param **out, uint32_t *out_n);
 
 /* What a forward pass is told about its tokens, all as tensors of the builder. */
@@ -35,12 +37,16 @@ typedef struct arch_inputs {
   forge_tid page_table, starts, slots;
   int64_t n_pages, page_tokens;
   uint8_t kv_dtype;
+  /* llama: F32 [head_dim/2], the model's rope_freqs.weight, else FORGE_TID_NONE */
+  forge_tid rope_freqs;
 } arch_inputs;
 
 /* Builds the forward pass up to the last norm: hidden states [B*T, n_embd] F32. |params| in
  * arch_params() order (declared by the caller as PARAM or STATE of any stored type); an absent
- * optional one is FORGE_TID_NONE. In paged mode declares STATE tensors "kv.N.k" and "kv.N.v"
- * [n_pages, page_tokens, n_kv_head, head_dim]. */
+ * bias is FORGE_TID_NONE. |stored| in the same order says which matrices lie transposed; NULL, or a
+ * NULL entry: [out, in]. In paged mode declares STATE tensors "kv.N.k" and "kv.N.v"
+ * [n_pages, page_tokens, n_kv_head, head_dim] and writes the tokens' keys and values at |slots|
+ * before it reads. Failures stick in |b|. */
 forge_tid arch_hidden(build *b, const forge_model_config *config, const model_tensor *const *stored,
                       const forge_tid *params, const arch_inputs *inputs);
 /* Hidden states [R, n_embd] -> logits [R, n_vocab] F32. */
