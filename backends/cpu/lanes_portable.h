@@ -69,8 +69,12 @@ static inline lanes lanes_set1(float x) {
 }
 static inline lanes lanes_zero(void) { return lanes_set1(0.0f); }
 
+/* 2^n for a whole n. The addition puts n + 127 into the low bits; a NaN comes to no harm. */
 static inline float lanes_power2(float n) {
-  return lanes_float((uint32_t)((int32_t)n + 127) << 23);
+  const float biased = n + (0x1.8p23f + 127.0f);
+  uint32_t bits;
+  memcpy(&bits, &biased, sizeof bits);
+  return lanes_float(bits << 23);
 }
 LANES_BINARY(lanes_add, a.f[i] + b.f[i])
 LANES_BINARY(lanes_sub, a.f[i] - b.f[i])
