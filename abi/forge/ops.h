@@ -39,7 +39,7 @@ enum { FORGE_CLASS_PRIMITIVE = 1, FORGE_CLASS_COMPOSITE = 2 };
   X(SCATTER_ROWS, 10, FORGE_CLASS_PRIMITIVE, 3, 1, "y = base with rows ids[i] set to or increased by src[i]; input 0 optional") \
   X(SOFTMAX, 11, FORGE_CLASS_PRIMITIVE, 1, 1, "softmax of scale*x over the last dimension") \
   X(TOPK, 12, FORGE_CLASS_PRIMITIVE, 1, 2, "k largest of each row with their columns") \
-  X(RNG_PHILOX, 13, FORGE_CLASS_PRIMITIVE, 0, 1, "counter-based random numbers") \
+  X(RNG_PHILOX, 13, FORGE_CLASS_PRIMITIVE, 1, 1, "counter-based random numbers; input 0 optional") \
   X(MASK, 14, FORGE_CLASS_PRIMITIVE, 2, 1, "y = keep ? x : fill; input 1 depends on the kind") \
   X(RMSNORM, 64, FORGE_CLASS_COMPOSITE, 2, 1, "y = x * w / sqrt(mean(x^2)+eps)") \
   X(RMSNORM_BWD, 65, FORGE_CLASS_COMPOSITE, 3, 2, "gradient of RMSNORM") \
@@ -87,6 +87,9 @@ typedef struct forge_attr_number {
   double value;
   uint32_t scalar, rsv;
 } forge_attr_number;
+
+/* CAST: float to float rounds to nearest even; float to I32 or I8 truncates and saturates (NaN: 0).
+ */
 
 /* FILL: y = value; floats rounded, I32 and I8 truncated. */
 typedef struct forge_attr_fill {
@@ -153,9 +156,10 @@ typedef struct forge_attr_matmul {
  * is no block type). An id outside 0..R-1 gives a row of NaN (I32: of -1); memory outside the table
  * is never read.
  *
- * SCATTER_ROWS: base [R, C] optional (absent: zeros), ids I32 [n], src [n, C], y [R, C]; all F32.
+ * SCATTER_ROWS: base [R, C] optional (absent: zeros; then |rows| of the attributes is R), ids I32
+ * [n], src [n, C] F32, y [R, C] of base's type: F32, or for SET also F16 or BF16 (src is rounded).
  * Rows are taken in order of i, so ADD is deterministic and the last SET wins. Ids outside are
- * skipped. */
+ * skipped. Where y is the same view as base it works in place and touches no other row. */
 enum { FORGE_SCATTER_SET = 1, FORGE_SCATTER_ADD = 2 };
 
 /* SOFTMAX: y = exp(scale*x - max) / sum over the last dimension; F32. A row of only -inf gives
@@ -174,7 +178,10 @@ typedef struct forge_attr_topk {
  * with key = (seed low, seed high), counter = (e/4 low, e/4 high, stream, offset low). seed and
  * offset are 64-bit scalars by number, 0 = the fixed value. UNIFORM: a + (b-a) * (w >> 8) * 2^-24.
  * NORMAL: a + b*z, z by Box-Muller from words (0,1) -> elements 0,1 and (2,3) -> 2,3: r = sqrt(-2
- * ln u1), u1 = ((w0>>8)+1)*2^-24, t = 2 pi u2, u2 = (w1>>8)*2^-24; elements r cos t, r sin t. */
+ * ln u1), u1 = ((w0>>8)+1)*2^-24, t = 2 pi u2, u2 = (w1>>8)*2^-24; elements r cos t, r sin t.
+ * With the optional input keys I32 [.., 3] and y [.., C] each row is a sequence of its own: its
+ * elements are numbered from 0, key = (keys[0], keys[1]), offset low = keys[2], and the seed and
+ * offset of the attributes are not looked at. */
 enum { FORGE_RNG_UNIFORM = 1, FORGE_RNG_NORMAL = 2 };
 typedef struct forge_attr_rng {
   uint32_t kind, stream;
@@ -194,7 +201,7 @@ typedef struct forge_attr_mask {
 } forge_attr_mask;
 
 typedef struct forge_attr_scatter {
-  uint32_t mode, rsv;
+  uint32_t mode, rows; /* rows: R where base is absent, else 0 */
 } forge_attr_scatter;
 
 /* RMSNORM: x [.., C], w [C] -> y. RMSNORM_BWD: x, w, dy -> dx, dw [C] (dw summed over rows in
