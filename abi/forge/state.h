@@ -5,10 +5,11 @@
  *   forge_restore     one being read                                   forge_restore_open
  *
  * A checkpoint is named tensors and named blobs at one step. It is written under a temporary name,
- * flushed, renamed and its folder flushed; that last flush is the moment it exists. A failure at any
- * earlier point (full disk, I/O error, a killed process, lost power) leaves the previous checkpoint
- * as it was. Old ones are removed only after a new one exists. Every byte of the file is covered by
- * a checksum, and nothing is handed out that was not checked. Format: docs/checkpoints.md.
+ * flushed, renamed and its folder flushed; that last flush is the moment it exists. A failure at
+ * any earlier point (full disk, I/O error, a killed process, lost power) leaves the previous
+ * checkpoint as it was. Old ones are removed only after a new one exists. Every byte of the file is
+ * covered by a checksum, and nothing is handed out that was not checked. Format:
+ * docs/checkpoints.md.
  *
  * Threads: a store and what was opened on it belong to one thread at a time. */
 #ifndef FORGE_STATE_H
@@ -49,7 +50,8 @@ FORGE_API forge_status forge_store_steps(forge_store *store, uint64_t *steps, ui
 /* ---- writing ---- */
 
 /* Begins the checkpoint of |step|; one at a time per store. One that exists for that step is
- * replaced at commit. Fails: E_IO (the disk is full, not writable), E_POLICY (a read-only store). */
+ * replaced at commit. Fails: E_IO (the disk is full, not writable), E_POLICY (a read-only store).
+ */
 FORGE_API forge_status forge_checkpoint_begin(forge_store *store, uint64_t step,
                                               forge_checkpoint **out_checkpoint);
 
@@ -78,8 +80,8 @@ FORGE_API void forge_checkpoint_abort(forge_checkpoint *checkpoint);
 #define FORGE_STEP_NEWEST UINT64_MAX
 
 /* Opens the checkpoint of |step|, or the newest that is valid, after checking all of it. Fails:
- * E_NOT_FOUND (none), E_CORRUPT (which file, which tensor). With NEWEST a damaged one is passed over:
- * forge_restore_note() says so. */
+ * E_NOT_FOUND (none), E_CORRUPT (which file, which tensor). With NEWEST a damaged one is passed
+ * over: forge_restore_note() says so. */
 FORGE_API forge_status forge_restore_open(forge_store *store, uint64_t step,
                                           forge_restore **out_restore);
 FORGE_API void forge_restore_close(forge_restore *restore);
@@ -95,7 +97,8 @@ FORGE_API forge_status forge_restore_tensor(forge_restore *restore, const char *
 FORGE_API forge_status forge_restore_host_tensor(forge_restore *restore, const char *name,
                                                  uint8_t dtype, uint8_t rank, const int64_t *dim,
                                                  void *data);
-/* A copy of a blob, zero-terminated behind its bytes; the caller frees it with forge_text_free(). */
+/* A copy of a blob, zero-terminated behind its bytes; the caller frees it with forge_text_free().
+ */
 FORGE_API forge_status forge_restore_blob(forge_restore *restore, const char *name, char **out_data,
                                           uint64_t *out_bytes);
 
@@ -103,8 +106,8 @@ FORGE_API forge_status forge_restore_blob(forge_restore *restore, const char *na
 
 /* Checks every byte of one checkpoint file: OK, or E_CORRUPT naming what is wrong. */
 FORGE_API forge_status forge_checkpoint_verify(const char *path);
-/* JSON of one checkpoint file: kind, step, tensors and blobs with type, shape, offset, bytes. Checks
- * the manifest, not the data. The caller frees it. */
+/* JSON of one checkpoint file: kind, step, tensors and blobs with type, shape, offset, bytes.
+ * Checks the manifest, not the data. The caller frees it. */
 FORGE_API forge_status forge_checkpoint_inspect(const char *path, char **out_json);
 
 #ifdef __cplusplus

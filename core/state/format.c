@@ -129,9 +129,8 @@ forge_status format_get_footer(const uint8_t bytes[FORMAT_FOOTER],
   footer_hash(bytes, header, hash);
   if (memcmp(hash, bytes + 32, 16))
     return FAIL(FORGE_E_CORRUPT, "%s: the footer fails its checksum", path);
-  *out = (format_footer){.offset = get_u64(bytes),
-                         .bytes = get_u64(bytes + 8),
-                         .file_bytes = get_u64(bytes + 56)};
+  *out = (format_footer){
+      .offset = get_u64(bytes), .bytes = get_u64(bytes + 8), .file_bytes = get_u64(bytes + 56)};
   memcpy(out->manifest.bytes, bytes + 16, 16);
   uint64_t end;
   if (out->offset < FORMAT_HEADER || out->bytes > FORMAT_MANIFEST_MAX ||

@@ -1,12 +1,10 @@
 /* format.h -- a checkpoint file as bytes. Little-endian.
  *
- *   header    4096 bytes: "FORGECKP", u32 version, u32 chunk bytes, u64 step, zeros, XXH3-128 of all
- *             before it in the last 16
- *   items     tensors and blobs one behind the other, each filled with zeros to 4096
- *   manifest  JSON: every item with name, type, shape, offset, bytes and one XXH3-128 per chunk of
- *             its filled extent
- *   footer    64 bytes: u64 manifest offset, u64 manifest bytes, XXH3-128 of the manifest, XXH3-128 of
- *             header and the 32 bytes before, "FORGECKE", u64 file bytes
+ *   header    4096 bytes: "FORGECKP", u32 version, u32 chunk bytes, u64 step, zeros, XXH3-128 of
+ * all before it in the last 16 items     tensors and blobs one behind the other, each filled with
+ * zeros to 4096 manifest  JSON: every item with name, type, shape, offset, bytes and one XXH3-128
+ * per chunk of its filled extent footer    64 bytes: u64 manifest offset, u64 manifest bytes,
+ * XXH3-128 of the manifest, XXH3-128 of header and the 32 bytes before, "FORGECKE", u64 file bytes
  *
  * So every byte lies under exactly one checksum; the footer's hash ties header and manifest
  * together. Checksums find faults, not forgers. */

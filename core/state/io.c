@@ -63,8 +63,8 @@ forge_status state_io_write(const state_io *io, int fd, const void *bytes, size_
     const ssize_t wrote = io->write(io->ctx, fd, from + done, n - done);
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0 && errno == ENOSPC)
-      return base_fail_errno(FORGE_E_IO, "%s: the checkpoint does not fit; make room and save again",
-                             path);
+      return base_fail_errno(FORGE_E_IO,
+                             "%s: the checkpoint does not fit; make room and save again", path);
     if (wrote < 0) return base_fail_errno(FORGE_E_IO, "%s: writing the checkpoint", path);
     if (wrote == 0) return FAIL(FORGE_E_IO, "%s: the disk takes no more bytes", path);
     done += (size_t)wrote;

@@ -1,5 +1,5 @@
-/* io.h -- the calls through which the state room changes a disk, as a table, so that a test can make
- * any of them fail, fall short or be the last thing the process does. */
+/* io.h -- the calls through which the state room changes a disk, as a table, so that a test can
+ * make any of them fail, fall short or be the last thing the process does. */
 #ifndef FORGE_STATE_IO_H
 #define FORGE_STATE_IO_H
 

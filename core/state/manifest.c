@@ -24,42 +24,49 @@ static uint8_t type_number(const char *name) {
   return FORGE_DTYPE_NONE;
 }
 
+static json_t *whole_or_none(json_t *value, int bad) {
+  if (!bad) return value;
+  json_decref(value);
+  return NULL;
+}
+
 static json_t *shape_json(const format_item *item) {
   json_t *shape = json_array();
+  int bad = 0;
   for (uint8_t k = 0; k < item->rank; k++)
-    if (json_array_append_new(shape, json_integer(item->dim[k]))) break;
-  return shape;
+    bad |= json_array_append_new(shape, json_integer(item->dim[k]));
+  return whole_or_none(shape, bad);
 }
 
 static json_t *chunks_json(const format_item *item) {
   json_t *chunks = json_array();
+  int bad = 0;
   for (size_t i = 0; i < item->n_chunk; i++) {
     char hex[33];
     hash_hex(item->chunk[i].bytes, 16, hex);
-    if (json_array_append_new(chunks, json_string(hex))) break;
+    bad |= json_array_append_new(chunks, json_string(hex));
   }
-  return chunks;
+  return whole_or_none(chunks, bad);
 }
 
 static json_t *item_json(const format_item *item, bool hashes) {
-  json_t *o = json_pack("{ss}", "name", item->name);
-  if (!o) return NULL;
+  json_t *o = json_pack("{ss, sI, sI}", "name", item->name, "offset", (json_int_t)item->offset,
+                        "bytes", (json_int_t)item->bytes);
+  int bad = !o;
   if (!item->blob) {
-    json_object_set_new(o, "type", json_string(type_name(item->dtype)));
-    json_object_set_new(o, "shape", shape_json(item));
+    bad |= json_object_set_new(o, "type", json_string(type_name(item->dtype)));
+    bad |= json_object_set_new(o, "shape", shape_json(item));
   }
-  json_object_set_new(o, "offset", json_integer((json_int_t)item->offset));
-  json_object_set_new(o, "bytes", json_integer((json_int_t)item->bytes));
-  if (hashes) json_object_set_new(o, "xxh3_128", chunks_json(item));
-  return o;
+  if (hashes) bad |= json_object_set_new(o, "xxh3_128", chunks_json(item));
+  return whole_or_none(o, bad);
 }
 
 char *format_manifest_text(const format_manifest *m, bool hashes) {
   json_t *items = json_array();
   for (size_t i = 0; i < m->n_item; i++)
     if (json_array_append_new(items, item_json(&m->item[i], hashes))) goto fail;
-  json_t *root = json_pack("{ss, si, sI, so}", "kind", "forge checkpoint", "version", FORMAT_VERSION,
-                           "step", (json_int_t)m->step, "items", items);
+  json_t *root = json_pack("{ss, si, sI, so}", "kind", "forge checkpoint", "version",
+                           FORMAT_VERSION, "step", (json_int_t)m->step, "items", items);
   char *dumped = root ? json_dumps(root, JSON_COMPACT) : NULL;
   json_decref(root);
   char *out = dumped ? mem_strdup(dumped) : NULL;
@@ -160,8 +167,7 @@ forge_status format_get_manifest(const char *s, uint64_t bytes, uint64_t end, co
   json_error_t error;
   *out = (format_manifest){0};
   json_t *root = json_loadb(s, bytes, JSON_REJECT_DUPLICATES, &error);
-  if (!root)
-    return FAIL(FORGE_E_CORRUPT, "%s: the manifest is no JSON: %s", path, error.text);
+  if (!root) return FAIL(FORGE_E_CORRUPT, "%s: the manifest is no JSON: %s", path, error.text);
   forge_status st = FORGE_OK;
   if (!get_size(root, "step", &out->step))
     st = FAIL(FORGE_E_CORRUPT, "%s: the manifest names no step", path);
