@@ -1,0 +1,58 @@
+/* loader_parts.h -- what the files of the loader room share. */
+#ifndef FORGE_LOADER_PARTS_H
+#define FORGE_LOADER_PARTS_H
+
+#include <pthread.h>
+
+#include "loader.h"
+
+enum { REPORT_BYTES = 768, REPORT_DOMAIN_BYTES = 32 };
+
+/* What a plugin said about a failure, with its own copies of the strings. */
+typedef struct host_report {
+  const library *lib; /* NULL: nothing */
+  forge_error error;
+  char msg[REPORT_BYTES], domain[REPORT_DOMAIN_BYTES];
+} host_report;
+
+/* Lives for ever once made: threads of a plugin may call its host to the end. */
+struct library {
+  library *next;
+  char *path;
+  void *handle; /* of dlopen(), NULL: not loaded */
+  uint32_t refs, minor;
+  bool tried; /* the trial in a child went well */
+  forge_backend_v1 table;
+  char missing[256]; /* required slots it lacks */
+  const char *vendor, *version;
+  char name[32]; /* for log lines */
+  forge_host host;
+  pthread_mutex_t late_lock;
+  host_report late; /* the last report of any thread, for failures behind submit() */
+};
+
+/* host.c */
+void host_init(library *lib);
+void host_forget_report(void);
+
+/* adopt.c: fills |lib|'s table from |reply|. Fails: E_ABI. */
+forge_status adopt_reply(const manifest *m, const forge_reply *reply, library *lib);
+
+/* library.c: loads, or loads again; the caller releases. */
+forge_status library_acquire(const manifest *m, const loader_plugin *p, library **out);
+void library_release(library *lib);
+/* dlopen and entry, in whatever process this is. */
+forge_status library_open(const manifest *m, library *lib);
+
+/* trial.c: library_open() and probe in a child process. Fails: as they do, E_FAULT, E_TIMEOUT. */
+forge_status trial_run(const manifest *m, library *lib);
+
+/* isa.c: " word word .. " */
+void isa_of_machine(char *out, size_t size);
+/* The words of |needed| that |have| lacks, cut to |size|; "" if none. */
+void isa_missing(const char *needed, const char *have, char *out, size_t size);
+
+/* search.c: the folders of the search order. */
+forge_status search_folders(loader *l, char *const *folders, size_t n);
+
+#endif
