@@ -103,7 +103,7 @@ bool gguf_next_string(gguf_items *items, gguf_string *out);
 bool gguf_next_int(gguf_items *items, int64_t *out);
 bool gguf_next_float(gguf_items *items, double *out);
 
-bool gguf_string_is(gguf_string s, const char *text);
+bool gguf_string_is(gguf_string s, const char *word);
 
 /* "u32", "q5_k"; a number as text ("type 99") is the caller's business: NULL for an unknown one. */
 const char *gguf_value_type_name(uint32_t type);

@@ -2,9 +2,11 @@
  * names.
  *
  * Canonical names are GGUF's: token_embd.weight, position_embd.weight (gpt2), blk.N.{attn_norm,
- * attn_q, attn_k, attn_v, attn_qkv (gpt2, also split by readers into q, k, v views), attn_output,
- * ffn_norm, ffn_gate, ffn_up, ffn_down}.{weight, bias}, output_norm.{weight, bias}, output.weight
- * (absent when tied), rope_freqs.weight (optional frequency factors). */
+ * attn_q, attn_k, attn_v, attn_qkv (gpt2: one tensor, q above k above v), attn_output, ffn_norm,
+ * ffn_gate, ffn_up, ffn_down}.{weight, bias}, output_norm.{weight, bias}, output.weight (absent
+ * when tied), rope_freqs.weight (optional: head_dim/2 frequency factors, F32). A model has exactly
+ * the tensors that arch_params() lists for its configuration, in that order, with those shapes,
+ * then rope_freqs.weight if it has one. Vectors are F32, F16 or BF16, as the file has them. */
 #ifndef FORGE_WEIGHTS_H
 #define FORGE_WEIGHTS_H
 
@@ -17,8 +19,8 @@ typedef struct model_tensor {
   uint8_t dtype, rank;
   uint8_t transposed; /* 1: a matrix stored [in, out] (Hugging Face gpt2) instead of [out, in] */
   uint8_t rsv[5];
-  int64_t dim[4];   /* row-major: a matrix is [out, in] */
-  const void *data; /* in the mapped file */
+  int64_t dim[4];   /* row-major, as stored: a matrix is [out, in], or [in, out] when transposed */
+  const void *data; /* in the mapped file, at any alignment */
   uint64_t bytes;
 } model_tensor;
 
