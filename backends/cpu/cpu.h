@@ -98,8 +98,8 @@ double cpu_number(const cpu_call *c, const forge_attr_number *n);
 /* |n| elements of any type from element |first| of the row at |row| (first a multiple of the block)
  * to f32. */
 void cpu_decode(uint8_t dtype, const uint8_t *row, int64_t first, int64_t n, float *out);
-/* f32 to |dtype|: rounding to nearest even; block types as written in quant.c. n a multiple of the
- * block. */
+/* f32 to |dtype|: rounding to nearest even, integers towards zero and saturated; block types as
+ * written in quant_encode.c. n a multiple of the block. */
 void cpu_encode(uint8_t dtype, const float *in, int64_t n, uint8_t *out);
 float cpu_f16_to_f32(uint16_t h);
 uint16_t cpu_f32_to_f16(float f);
