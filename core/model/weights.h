@@ -13,6 +13,7 @@
 #include <forge/model.h>
 
 #include "base.h"
+#include "dtype.h"
 
 typedef struct model_tensor {
   const char *name; /* canonical */
@@ -28,13 +29,6 @@ typedef struct model_tensor {
 const model_tensor *model_find(const forge_model *model, const char *name);
 uint32_t model_tensor_count(const forge_model *model);
 const model_tensor *model_tensor_at(const forge_model *model, uint32_t index);
-
-/* Bytes of |elems| elements of |dtype|; false when that is no whole number of blocks or does not
- * fit. */
-bool dtype_bytes(uint8_t dtype, uint64_t elems, uint64_t *out_bytes);
-uint32_t dtype_block_elems(uint8_t dtype); /* 1 for plain types, 0 for no type */
-const char *dtype_name(uint8_t dtype);     /* "q8_0"; "?" for no type */
-bool dtype_from_name(const char *name, uint8_t *out_dtype);
 
 /* Writing, used by conversion and by the trainer: tensors in the order given, data read at commit.
  * |tokenizer| may be NULL. |path| decides the format as for forge_convert(). The file is whole or

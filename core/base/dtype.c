@@ -1,20 +1,20 @@
-/* dtype.c -- sizes and names of element types, from the registry's table. */
+/* dtype.c -- see dtype.h. */
+#include "dtype.h"
+
 #include <stddef.h>
-#include <string.h>
 #include <strings.h>
 
-#include "weights.h"
+#include "base.h"
 
 static const struct {
   uint8_t dtype;
-  uint32_t block_elems, block_bytes;
   const char *name;
+  uint32_t block_elems, block_bytes;
 } types[] = {
-#define ROW(name, number, elems, bytes, text) {number, elems, bytes, #name},
+#define ROW(name, number, elems, bytes, text) {number, #name, elems, bytes},
     FORGE_DTYPE_MAP(ROW)
 #undef ROW
 };
-
 static const char *const lower[] = {"f32",  "f16",  "bf16", "i32", "i8",
                                     "q8_0", "q4_0", "q4_k", "q6_k"};
 _Static_assert(COUNT_OF(lower) == COUNT_OF(types), "one lower-case name per type");
@@ -28,6 +28,11 @@ static size_t index_of(uint8_t dtype) {
 uint32_t dtype_block_elems(uint8_t dtype) {
   const size_t i = index_of(dtype);
   return i < COUNT_OF(types) ? types[i].block_elems : 0;
+}
+
+uint32_t dtype_block_bytes(uint8_t dtype) {
+  const size_t i = index_of(dtype);
+  return i < COUNT_OF(types) ? types[i].block_bytes : 0;
 }
 
 bool dtype_bytes(uint8_t dtype, uint64_t elems, uint64_t *out_bytes) {
