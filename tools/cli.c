@@ -91,6 +91,12 @@ const char *cli_text(const cli *c, const char *option, const char *otherwise) {
   return g ? g->value : otherwise;
 }
 
+const char *cli_text_at(const cli *c, const char *option, uint32_t i) {
+  for (uint32_t k = 0; k < c->n_given; k++)
+    if (!strcmp(c->given[k].option->name, option) && i-- == 0) return c->given[k].value;
+  return NULL;
+}
+
 bool cli_flag(const cli *c, const char *option) { return given(c, option) != NULL; }
 
 bool cli_json(const cli *c) { return cli_flag(c, "json"); }

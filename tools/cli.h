@@ -41,6 +41,8 @@ typedef struct cli_command {
 const char *cli_arg(const cli *c, uint32_t i);
 /* Value of an option, |otherwise| when not given. */
 const char *cli_text(const cli *c, const char *option, const char *otherwise);
+/* Value number |i| of an option that may be given many times, NULL beyond the last. */
+const char *cli_text_at(const cli *c, const char *option, uint32_t i);
 bool cli_flag(const cli *c, const char *option);
 bool cli_json(const cli *c);
 /* Numbers: false (message printed, exit with CLI_USAGE) when the text is no number in range. *out
