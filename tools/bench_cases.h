@@ -15,13 +15,14 @@ typedef struct bench_program {
 
 /* y = a + b over 64 elements, |n_bindings| - 3 further inputs added: what one submit costs. */
 forge_status bench_add(forge_device *device, uint32_t n_bindings, bench_program *out);
-/* y [m, n] = x [m, k] w [n, k]^T with w of |dtype| and random contents. |*out_weight_bytes|: what one run reads of w. */
-forge_status bench_matmul(forge_device *device, uint8_t dtype, int64_t m, int64_t n, int64_t k, bench_program *out,
-                          uint64_t *out_weight_bytes);
+/* y [m, n] = x [m, k] w [n, k]^T with w of |dtype| and random contents. |*out_weight_bytes|: what
+ * one run reads of w. */
+forge_status bench_matmul(forge_device *device, uint8_t dtype, int64_t m, int64_t n, int64_t k,
+                          bench_program *out, uint64_t *out_weight_bytes);
 void bench_program_finish(bench_program *p);
 
-/* Seconds per run over about |seconds|; negative after a failure. |submit_only|: the device is waited for once, at the
- * end. */
+/* Seconds per run over about |seconds|; negative after a failure. |submit_only|: the device is
+ * waited for once, at the end. */
 double bench_seconds_per_run(bench_program *p, double seconds, bool submit_only);
 
 double bench_now(void);
