@@ -1,0 +1,2 @@
+/* A plugin looks into the core: must not compile. */
+#include "base.h"

@@ -1,0 +1,2 @@
+/* Of the room itself: compiles. */
+#include "base.h"

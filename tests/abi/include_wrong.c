@@ -1,0 +1,2 @@
+/* base looks to the right: must not compile. */
+#include "device.h"
