@@ -42,6 +42,8 @@ void base_fail_record(const forge_error *error);
 /* ---- log ---- */
 
 void log_line(int32_t level, const char *format, ...) BASE_PRINTF(2, 3);
+/* The most that is logged from now on, FORGE_LOG_*; where it goes stays as it is. */
+void log_set_level(int32_t max_level);
 
 /* ---- host memory: NULL when there is none, never an abort; sizes are checked for overflow ---- */
 

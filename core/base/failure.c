@@ -112,6 +112,12 @@ void forge_log_to(forge_log_fn fn, void *ctx, int32_t max_level) {
   pthread_mutex_unlock(&log_lock);
 }
 
+void log_set_level(int32_t max_level) {
+  pthread_mutex_lock(&log_lock);
+  sink.max_level = max_level;
+  pthread_mutex_unlock(&log_lock);
+}
+
 void log_line(int32_t level, const char *format, ...) {
   char line[MESSAGE_BYTES];
   va_list args;

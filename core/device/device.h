@@ -19,6 +19,13 @@ uint32_t device_fallback_policy(const forge_device *device);
  * the call. */
 forge_status device_failed(forge_device *device, forge_status status, const char *what);
 
+/* Keeps the device open until a further forge_device_close(). */
+void device_retain(forge_device *device);
+
+/* Counts memory that a program holds inside the backend (its workspace) in the device's accounts:
+ * |bytes| more, or less when negative. |tag| as for forge_buffer_create(). */
+void device_note_memory(forge_device *device, const char *tag, int64_t bytes);
+
 /* Where a buffer lies for the backend. Valid until the buffer is destroyed. */
 forge_bind device_buffer_bind(const forge_buffer *buffer);
 

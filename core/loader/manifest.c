@@ -24,8 +24,8 @@ typedef struct row {
   section in;
   const char *key;
   kind is;
-  size_t at; /* offset in the struct of the section */
-  int64_t min, max;
+  size_t at;        /* offset in the struct of the section */
+  int64_t min, max; /* INT: range; TEXT: min 1 where it may not be empty */
 } row;
 
 typedef struct parser {
@@ -46,9 +46,9 @@ static const row rows[] = {
     {BACKEND, "probe", PROBE, offsetof(manifest, in_process), 0, 0},
     {BACKEND, "probe_timeout", INT, offsetof(manifest, probe_timeout), 1, 300},
     {BACKEND, "deepbind", YES_NO, offsetof(manifest, deepbind), 0, 0},
-    {BACKEND, "library", TEXT, 0, 0, 0}, /* into parser.sole, as a variant's */
+    {BACKEND, "library", TEXT, 0, 1, 0}, /* into parser.sole, as a variant's */
     {BACKEND, "sha256", HASH, 0, 0, 0},
-    {VARIANT, "library", TEXT, offsetof(manifest_variant, library), 0, 0},
+    {VARIANT, "library", TEXT, offsetof(manifest_variant, library), 1, 0},
     {VARIANT, "isa", TEXT, offsetof(manifest_variant, isa), 0, 0},
     {VARIANT, "sha256", HASH, offsetof(manifest_variant, sha256), 0, 0},
     {OPTION, "type", TYPE, offsetof(manifest_option, type), 0, 0},
@@ -149,7 +149,8 @@ static forge_status set(const parser *p, const row *r, void *into, const char *v
     return wrong(p, "%s = '%s' is no number", r->key, value);
   case TEXT: break;
   }
-  return *value ? set_text(p, to, value) : wrong(p, "%s is empty", r->key);
+  if (!*value && r->min) return wrong(p, "%s is empty", r->key);
+  return set_text(p, to, value);
 }
 
 /* ---- sections ---- */
