@@ -44,16 +44,19 @@ FORGE_API void forge_model_close(forge_model *model);
 /* |config->size| set by the caller. */
 FORGE_API forge_status forge_model_describe(const forge_model *model, forge_model_config *config);
 
-/* SHA-256 over configuration and tensors (names, types, shapes, bytes) in canonical order: the
- * model's identity whatever the file format as long as the stored bytes are the same. Computed
- * once, then remembered. */
+/* SHA-256 over configuration and tensors (names, types, shapes, bytes) in canonical order and
+ * layout: the model's identity. The same numbers in the same types hash equal whatever file format
+ * they are in. Computed once, then remembered. */
 FORGE_API forge_status forge_model_hash(forge_model *model, uint8_t out_sha256[32]);
 
 /* Number of parameters. */
 FORGE_API uint64_t forge_model_parameters(const forge_model *model);
 
-/* JSON of any file forge_model_open() takes, a tokenizer, a checkpoint or a capsule: kind,
- * metadata, tensors with type, shape, offset, bytes. The caller frees it. */
+/* JSON of any file or folder that forge_model_open() or forge_tokenizer_open() takes: kind ("gguf",
+ * "safetensors", "huggingface", "llama2c", "tokenizer"), metadata, tensors with type, shape, offset
+ * and bytes, totals; "model" with its configuration, or "problem" with the reason why Forge cannot
+ * run it. The caller frees it. Checkpoints: forge_checkpoint_inspect (state.h); capsules:
+ * forge_capsule_inspect (infer.h). Fails: E_UNSUPPORTED (no such kind), E_CORRUPT. */
 FORGE_API forge_status forge_inspect(const char *path, char **out_json);
 
 /* ---- tokenizer ---- */
