@@ -1,6 +1,5 @@
 /* library.c -- shared objects of this process: opened once, never closed. */
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "file.h"
@@ -84,10 +83,8 @@ static library *find(const char *path) {
 }
 
 forge_status library_acquire(const manifest *m, const loader_plugin *p, library **out) {
-  char *path = realpath(p->path, NULL); /* two names of one file are one library */
-  if (!path) return base_fail_errno(FORGE_E_NOT_FOUND, "%s", p->path);
-  library *lib = find(path);
-  free(path);
+  if (!file_exists(p->path)) return base_fail_errno(FORGE_E_NOT_FOUND, "%s", p->path);
+  library *lib = find(p->path);
   if (!lib) return FAIL(FORGE_E_OOM, "%s: no memory", p->path);
   if (!lib->refs) {
     TRY(check_hash(lib->path, p->variant->sha256));

@@ -51,6 +51,17 @@ static forge_status check_abi(const manifest *m) {
   return FORGE_OK;
 }
 
+/* The file's absolute path, without "..", where it exists. */
+static char *library_path(const char *dir, const char *file) {
+  char *joined = file[0] == '/' ? mem_strdup(file) : file_join(dir, file);
+  char *real = joined ? realpath(joined, NULL) : NULL;
+  char *path = real ? mem_strdup(real) : NULL;
+  free(real);
+  if (!path) return joined;
+  mem_free(joined);
+  return path;
+}
+
 static forge_status make_plugins(const loader *l, loader_backend *b) {
   char *dir = file_parent(b->m.path);
   b->plugins = mem_zalloc_array(b->m.n_variants, sizeof *b->plugins);
@@ -58,8 +69,7 @@ static forge_status make_plugins(const loader *l, loader_backend *b) {
   for (size_t i = 0; ok && i < b->m.n_variants; i++) {
     loader_plugin *p = &b->plugins[i];
     p->variant = &b->m.variants[i];
-    p->path = p->variant->library[0] == '/' ? mem_strdup(p->variant->library)
-                                            : file_join(dir, p->variant->library);
+    p->path = library_path(dir, p->variant->library);
     ok = p->path != NULL;
     isa_missing(p->variant->isa, l->isa, p->missing_isa, sizeof p->missing_isa);
   }
