@@ -25,8 +25,9 @@ static const cli_option *find(const cli_option *table, const char *name, size_t 
   return NULL;
 }
 
-static void print_options(const cli_option *table) {
+static void print_options(const cli_option *table, const cli_option *hidden_by) {
   for (; table && table->name; table++) {
+    if (find(hidden_by, table->name, strlen(table->name))) continue;
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", table->name, table->value ? " " : "",
              table->value ? table->value : "");
@@ -37,8 +38,9 @@ static void print_options(const cli_option *table) {
 void cli_help(const cli_command *command) {
   printf("forge %s -- %s\n\nUsage: forge %s %s\n\nOptions:\n", command->name, command->summary,
          command->name, command->usage);
-  print_options(command->options);
-  print_options(common);
+  print_options(command->options, NULL);
+  print_options(common, command->options);
+  if (command->more_help) command->more_help();
   printf("\nExamples:\n%s", command->examples);
 }
 
@@ -145,8 +147,11 @@ forge_runtime *cli_runtime(const cli *c, const char *const *extra) {
   for (uint32_t i = 0; i < c->n_given; i++)
     if (!strcmp(c->given[i].option->name, "set")) overrides[n++] = c->given[i].value;
   for (size_t i = 0; i < n_extra; i++) overrides[n++] = extra[i];
+  const bool own_config = find(c->command->options, "config", strlen("config"));
   const forge_runtime_options options = {
-      .size = sizeof options, .config_path = cli_text(c, "config", NULL), .overrides = overrides};
+      .size = sizeof options,
+      .config_path = cli_text(c, own_config ? "runtime-config" : "config", NULL),
+      .overrides = overrides};
   forge_runtime *runtime = NULL;
   if (forge_runtime_create(&options, &runtime)) {
     cli_failed(c, "configuration");

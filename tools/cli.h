@@ -27,14 +27,15 @@ typedef struct cli_option {
 
 typedef struct cli cli;
 typedef struct cli_command {
-  const char *name;     /* "generate" */
-  const char *summary;  /* one line */
-  const char *usage;    /* "MODEL --prompt TEXT [options]" */
-  const char *examples; /* one per line, each a whole command with a comment behind # */
-  const cli_option
-      *options; /* ended by a NULL name; --config, --set, --json, --help are everybody's */
+  const char *name;            /* "generate" */
+  const char *summary;         /* one line */
+  const char *usage;           /* "MODEL --prompt TEXT [options]" */
+  const char *examples;        /* one per line, each a whole command with a comment behind # */
+  const cli_option *options;   /* ended by a NULL name; --config, --set, --json, --help are
+                                  everybody's, unless a command has its own of that name */
   uint32_t min_args, max_args; /* positional */
   int (*run)(cli *c);
+  void (*more_help)(void); /* prints what stands between options and examples; NULL: nothing */
 } cli_command;
 
 /* Positional argument |i|, NULL beyond the last. */
@@ -52,8 +53,9 @@ bool cli_u64(const cli *c, const char *option, uint64_t min, uint64_t max, uint6
 bool cli_f64(const cli *c, const char *option, double min, double max, double otherwise,
              double *out);
 
-/* A runtime from --config and --set; on failure prints why and returns NULL. |extra|: further
- * "key=value" overrides, NULL-terminated, may be NULL. */
+/* A runtime from --config (--runtime-config where a command has a --config of its own) and --set;
+ * on failure prints why and returns NULL. |extra|: further "key=value" overrides, NULL-terminated,
+ * may be NULL. */
 forge_runtime *cli_runtime(const cli *c, const char *const *extra);
 /* Opens a device by an option's text (NULL: the configuration's first); prints why when it cannot.
  */
