@@ -3,6 +3,7 @@
 
 #include <cairo-svg.h>
 #include <cairo.h>
+#include <fontconfig/fontconfig.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +249,7 @@ const char *plot_write(const plot *p, const char *path) {
   cairo_surface_finish(surface);
   if (!st) st = cairo_surface_status(surface);
   cairo_surface_destroy(surface);
-  cairo_debug_reset_static_data(); /* fonts, held for a next picture that does not come */
+  cairo_debug_reset_static_data(); /* fonts are held for a next picture, which does not come */
+  FcFini();
   return st ? cairo_status_to_string(st) : NULL;
 }
