@@ -39,9 +39,9 @@ static forge_status read_manifest(state_file *f, const format_footer *footer) {
 
 static forge_status read_frame(state_file *f) {
   uint8_t header[FORMAT_HEADER], footer[FORMAT_FOOTER];
-  format_footer end;
+  format_footer end = {0};
   struct stat info;
-  uint64_t step;
+  uint64_t step = 0;
   if (fstat(f->fd, &info)) return base_fail_errno(FORGE_E_IO, "%s", f->path);
   if (!S_ISREG(info.st_mode)) return FAIL(FORGE_E_IO, "%s: not a regular file", f->path);
   const uint64_t bytes = (uint64_t)info.st_size;
@@ -96,7 +96,7 @@ forge_status state_file_chunk(state_file *f, const format_item *item, size_t i, 
 forge_status state_file_verify(state_file *f) {
   for (size_t i = 0; i < f->manifest.n_item; i++) {
     const format_item *item = &f->manifest.item[i];
-    uint64_t n;
+    uint64_t n = 0;
     for (size_t k = 0; k < item->n_chunk; k++) TRY(state_file_chunk(f, item, k, &n));
   }
   return FORGE_OK;
@@ -186,8 +186,8 @@ static forge_status find_tensor(const forge_restore *r, const char *name, uint8_
 forge_status forge_restore_tensor(forge_restore *restore, const char *name, uint8_t dtype,
                                   uint8_t rank, const int64_t *dim, forge_buffer *buffer,
                                   uint64_t offset) {
-  const format_item *item;
-  uint64_t n;
+  const format_item *item = NULL;
+  uint64_t n = 0;
   TRY(find_tensor(restore, name, dtype, rank, dim, &item));
   for (size_t i = 0; i < item->n_chunk; i++) {
     TRY(state_file_chunk(&restore->file, item, i, &n));
@@ -197,7 +197,7 @@ forge_status forge_restore_tensor(forge_restore *restore, const char *name, uint
 }
 
 static forge_status copy_out(forge_restore *r, const format_item *item, void *to) {
-  uint64_t n;
+  uint64_t n = 0;
   for (size_t i = 0; i < item->n_chunk; i++) {
     TRY(state_file_chunk(&r->file, item, i, &n));
     memcpy((char *)to + (size_t)i * FORMAT_CHUNK, r->file.chunk, n);
@@ -207,7 +207,7 @@ static forge_status copy_out(forge_restore *r, const format_item *item, void *to
 
 forge_status forge_restore_host_tensor(forge_restore *restore, const char *name, uint8_t dtype,
                                        uint8_t rank, const int64_t *dim, void *data) {
-  const format_item *item;
+  const format_item *item = NULL;
   TRY(find_tensor(restore, name, dtype, rank, dim, &item));
   return copy_out(restore, item, data);
 }

@@ -112,8 +112,8 @@ static forge_status put_item(forge_checkpoint *c, format_item *item, const sourc
 
 static forge_status put_tensor(forge_checkpoint *c, const char *name, uint8_t dtype, uint8_t rank,
                                const int64_t *dim, const source *from) {
-  uint64_t bytes;
-  format_item *item;
+  uint64_t bytes = 0;
+  format_item *item = NULL;
   TRY(format_tensor_bytes(name, dtype, rank, dim, &bytes));
   TRY(new_item(c, name, &item));
   item->dtype = dtype;
@@ -138,7 +138,7 @@ forge_status forge_checkpoint_host_tensor(forge_checkpoint *checkpoint, const ch
 
 forge_status forge_checkpoint_blob(forge_checkpoint *checkpoint, const char *name, const void *data,
                                    uint64_t bytes) {
-  format_item *item;
+  format_item *item = NULL;
   if (bytes > INT64_MAX / 2) return FAIL(FORGE_E_INVALID, "blob %s: too large", name);
   TRY(new_item(checkpoint, name, &item));
   item->blob = true;
