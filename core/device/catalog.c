@@ -107,7 +107,10 @@ static forge_status find_variant(loader_backend *b, const char *name, loader_plu
   for (size_t i = 0; i < b->m.n_variants; i++) {
     const char *own = b->m.variants[i].name;
     *out = &b->plugins[i];
-    if (own && !strcmp(own, name)) return FORGE_OK;
+    if (own && !strcmp(own, name)) {
+      text_finish(&known);
+      return FORGE_OK;
+    }
     if (own) text_add(&known, "%s%s", known.n ? ", " : "", own);
   }
   const forge_status st = FAIL(FORGE_E_NOT_FOUND, "%s has no variant '%s'; it has %s", b->m.name,
