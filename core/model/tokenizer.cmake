@@ -9,4 +9,4 @@ add_custom_command(OUTPUT ${spm_stem}.c ${spm_stem}.h
 set_source_files_properties(${spm_stem}.c PROPERTIES COMPILE_OPTIONS -w)
 
 set(TOKENIZER_SOURCES ${spm_stem}.c ${spm_stem}.h)
-set(TOKENIZER_LIBS PkgConfig::JANSSON PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::PROTOBUF_C)
+set(TOKENIZER_LIBS PkgConfig::JANSSON PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::PROTOBUF_C PkgConfig::XXHASH)
