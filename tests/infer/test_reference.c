@@ -29,9 +29,10 @@ static char *read_file(const char *path, size_t *out_n) {
   return bytes;
 }
 
-static forge_model *open_stories(const char *path) {
-  char tokenizer[1024];
+static forge_model *open_stories(void) {
+  char path[1024], tokenizer[1024];
   forge_model *m = NULL;
+  snprintf(path, sizeof path, "%s", rig_data("models/stories260K/stories260K.bin"));
   snprintf(tokenizer, sizeof tokenizer, "%s", rig_data("models/stories260K/tok512.bin"));
   OK(forge_model_open(path, tokenizer, &m));
   return m;
@@ -73,7 +74,7 @@ static void assert_texts(forge_model *m, forge_device *from, forge_device *to, c
 
 static void greedy_texts_are_llama2c_s_on_every_variant_and_split(void **state) {
   (void)state;
-  forge_model *m = open_stories(rig_data("models/stories260K/stories260K.bin"));
+  forge_model *m = open_stories();
   for (uint32_t i = 0; i < n_devices; i++) {
     assert_texts(m, on[i], on[i], names[i]);
     assert_texts(m, on[i], on[(i + 1) % n_devices], names[i]);
@@ -109,7 +110,7 @@ static float assert_logits(forge_model *m, forge_device *device) {
 
 static void logits_of_32_steps_are_within_1e_4(void **state) {
   (void)state;
-  forge_model *m = open_stories(rig_data("models/stories260K/stories260K.bin"));
+  forge_model *m = open_stories();
   for (uint32_t i = 0; i < n_devices; i++)
     print_message("%s: largest difference %g\n", names[i], (double)assert_logits(m, on[i]));
   forge_model_close(m);
@@ -161,7 +162,7 @@ static void q8_0_predicts_within_one_percent_of_f32(void **state) {
   (void)state;
   enum { LIMIT = 20000 };
   forge_device *fastest = on[n_devices - 1];
-  forge_model *f32 = open_stories(rig_data("models/stories260K/stories260K.bin"));
+  forge_model *f32 = open_stories();
   forge_model *q8 = converted("q8_0.gguf", FORGE_Q8_0);
   const forge_perplexity_result a = perplexity(f32, fastest, LIMIT);
   const forge_perplexity_result b = perplexity(q8, fastest, LIMIT);
