@@ -8,6 +8,7 @@
  *   void  lanes_store(float *, lanes)          void  lanes_store_n(float *, lanes, int64_t n)
  *     any alignment; _n touches n <= 16 elements only, and load_n puts zeros behind them
  *   lanes lanes_load_f16, lanes_load_bf16(const uint16_t *), lanes_load_i8(const int8_t *)
+ *   float lanes_widen_f16(uint16_t)            one of them
  *   lanes lanes_zero(void), lanes_set1(float)
  *   lanes lanes_add, lanes_sub, lanes_mul, lanes_div(a, b), lanes_sqrt(a), lanes_neg, lanes_abs(a)
  *   lanes lanes_fma(a, b, c)                   a*b + c rounded once
@@ -16,6 +17,7 @@
  *   lanes lanes_gt_select(a, b, x, y)          a > b ? x : y; so y where one is NaN
  *   lanes lanes_scale2(a, n)                   a * 2^n, n whole and -126..127
  *   float lanes_sum(a), lanes_hmax(a)          pairs (i, i+8), then (i, i+4), (i, i+2), (0, 1)
+ *   void  lanes_sum8(const lanes *, float *)   eight lanes_sum() at a time
  */
 #ifndef FORGE_CPU_LANES_H
 #define FORGE_CPU_LANES_H

@@ -8,6 +8,15 @@ typedef struct lanes {
   __m256 v, w; /* lanes 0..7 and 8..15 */
 } lanes;
 
+/* Sums held in registers by a step of gemm.c: 6 pairs of registers of 16. */
+#define LANES_TILE_ROWS    3
+#define LANES_TILE_COLUMNS 2
+/* Rows of b that gemv.c takes together for 1 to 4 rows of a. */
+#define LANES_GEMV_1 4
+#define LANES_GEMV_2 2
+#define LANES_GEMV_3 2
+#define LANES_GEMV_4 1
+
 #define LANES_UNARY(name, f)                                                                       \
   static inline lanes name(lanes a) { return (lanes){f(a.v), f(a.w)}; }
 #define LANES_BINARY(name, f)                                                                      \
@@ -33,6 +42,7 @@ static inline void lanes_store_n(float *p, lanes a, int64_t n) {
   _mm256_maskstore_ps(p, lanes_mask(n), a.v);
   if (n > 8) _mm256_maskstore_ps(p + 8, lanes_mask(n - 8), a.w);
 }
+static inline float lanes_widen_f16(uint16_t h) { return _cvtsh_ss(h); }
 static inline lanes lanes_load_f16(const uint16_t *p) {
   return (lanes){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
                  _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
@@ -82,6 +92,20 @@ static inline float lanes_sum(lanes a) {
   __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps(q, q, 1)));
+}
+/* (i, i+8) of both, then (i, i+4): v's sums in the lower half, w's in the upper. */
+static inline __m256 lanes_fold(lanes v, lanes w) {
+  const __m256 a = _mm256_add_ps(v.v, v.w), b = _mm256_add_ps(w.v, w.w);
+  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+static inline __m256 lanes_fold2(__m256 v, __m256 w) {
+  return _mm256_add_ps(_mm256_shuffle_ps(v, w, 0x44), _mm256_shuffle_ps(v, w, 0xEE));
+}
+static inline void lanes_sum8(const lanes *a, float *out) {
+  const __m256 v = lanes_fold2(lanes_fold(a[0], a[4]), lanes_fold(a[1], a[5]));
+  const __m256 w = lanes_fold2(lanes_fold(a[2], a[6]), lanes_fold(a[3], a[7]));
+  _mm256_storeu_ps(out,
+                   _mm256_add_ps(_mm256_shuffle_ps(v, w, 0x88), _mm256_shuffle_ps(v, w, 0xDD)));
 }
 static inline float lanes_hmax(lanes a) {
   const __m256 h = _mm256_max_ps(a.v, a.w);

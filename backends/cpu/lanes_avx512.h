@@ -8,6 +8,15 @@ typedef struct lanes {
   __m512 v;
 } lanes;
 
+/* Sums held in registers by a step of gemm.c: 24, and 5 for what they are made of. */
+#define LANES_TILE_ROWS    4
+#define LANES_TILE_COLUMNS 6
+/* Rows of b that gemv.c takes together for 1 to 4 rows of a. */
+#define LANES_GEMV_1 4
+#define LANES_GEMV_2 4
+#define LANES_GEMV_3 4
+#define LANES_GEMV_4 4
+
 #define LANES_UNARY(name, expression)                                                              \
   static inline lanes name(lanes a) { return (lanes){expression}; }
 #define LANES_BINARY(name, expression)                                                             \
@@ -22,6 +31,7 @@ static inline lanes lanes_load_n(const float *p, int64_t n) {
 static inline void lanes_store_n(float *p, lanes a, int64_t n) {
   _mm512_mask_storeu_ps(p, lanes_mask(n), a.v);
 }
+static inline float lanes_widen_f16(uint16_t h) { return _cvtsh_ss(h); }
 static inline lanes lanes_load_f16(const uint16_t *p) {
   return (lanes){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))};
 }
@@ -62,6 +72,24 @@ static inline float lanes_sum(lanes a) {
   __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps(q, q, 1)));
+}
+/* The halves of v and w side by side: one addition does both. */
+static inline __m512 lanes_fold8(__m512 v, __m512 w) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(v, w, 0x44), _mm512_shuffle_f32x4(v, w, 0xEE));
+}
+static inline __m512 lanes_fold4(__m512 v, __m512 w) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(v, w, 0x88), _mm512_shuffle_f32x4(v, w, 0xDD));
+}
+static inline void lanes_sum8(const lanes *a, float *out) {
+  const __m512 even = lanes_fold4(lanes_fold8(a[0].v, a[2].v), lanes_fold8(a[4].v, a[6].v));
+  const __m512 odd = lanes_fold4(lanes_fold8(a[1].v, a[3].v), lanes_fold8(a[5].v, a[7].v));
+  const __m512 pair =
+      _mm512_add_ps(_mm512_shuffle_ps(even, odd, 0x44), _mm512_shuffle_ps(even, odd, 0xEE));
+  const __m512 one =
+      _mm512_add_ps(_mm512_shuffle_ps(pair, pair, 0x88), _mm512_shuffle_ps(pair, pair, 0xDD));
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6);
+  const __m512d packed = _mm512_permutexvar_pd(order, _mm512_castps_pd(one));
+  _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_castpd_ps(packed)));
 }
 static inline float lanes_hmax(lanes a) {
   const __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));

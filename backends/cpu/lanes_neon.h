@@ -8,6 +8,15 @@ typedef struct lanes {
   float32x4_t a, b, c, d;
 } lanes;
 
+/* Sums held by a step of gemm.c. */
+#define LANES_TILE_ROWS    2
+#define LANES_TILE_COLUMNS 3
+/* Rows of b that gemv.c takes together for 1 to 4 rows of a. */
+#define LANES_GEMV_1 4
+#define LANES_GEMV_2 3
+#define LANES_GEMV_3 2
+#define LANES_GEMV_4 1
+
 #define LANES_UNARY(name, f)                                                                       \
   static inline lanes name(lanes x) { return (lanes){f(x.a), f(x.b), f(x.c), f(x.d)}; }
 #define LANES_BINARY(name, f)                                                                      \
@@ -39,6 +48,9 @@ static inline float32x4_t lanes_part_f16(const uint16_t *p) {
 }
 static inline float32x4_t lanes_part_bf16(const uint16_t *p) {
   return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+static inline float lanes_widen_f16(uint16_t h) {
+  return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
 }
 static inline lanes lanes_load_f16(const uint16_t *p) {
   return (lanes){lanes_part_f16(p), lanes_part_f16(p + 4), lanes_part_f16(p + 8),
@@ -97,6 +109,9 @@ static inline float lanes_sum(lanes x) {
   const float32x4_t q = vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d));
   const float32x2_t h = vadd_f32(vget_low_f32(q), vget_high_f32(q));
   return vget_lane_f32(h, 0) + vget_lane_f32(h, 1);
+}
+static inline void lanes_sum8(const lanes *a, float *out) {
+  for (int k = 0; k < 8; k++) out[k] = lanes_sum(a[k]);
 }
 static inline float lanes_hmax(lanes x) {
   const float32x4_t q = lanes_part_max(lanes_part_max(x.a, x.c), lanes_part_max(x.b, x.d));

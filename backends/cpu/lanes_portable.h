@@ -6,6 +6,15 @@ typedef struct lanes {
   float f[16];
 } lanes;
 
+/* Sums held by a step of gemm.c. */
+#define LANES_TILE_ROWS    2
+#define LANES_TILE_COLUMNS 2
+/* Rows of b that gemv.c takes together for 1 to 4 rows of a. */
+#define LANES_GEMV_1 2
+#define LANES_GEMV_2 2
+#define LANES_GEMV_3 1
+#define LANES_GEMV_4 1
+
 #define LANES_EACH for (int i = 0; i < 16; i++)
 #define LANES_BINARY(name, expression)                                                             \
   static inline lanes name(lanes a, lanes b) {                                                     \
@@ -41,7 +50,7 @@ static inline float lanes_float(uint32_t bits) {
 }
 /* binary16: shift the exponent into place, then let one multiplication renormalise; infinities and
  * (quietened) NaN apart. */
-static inline float lanes_from_f16(uint16_t h) {
+static inline float lanes_widen_f16(uint16_t h) {
   const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7fffu) << 13;
   if (rest > 0x0f800000u) return lanes_float(sign | rest | 0x7fc00000u);
   if (rest == 0x0f800000u) return lanes_float(sign | 0x7f800000u);
@@ -49,7 +58,7 @@ static inline float lanes_from_f16(uint16_t h) {
 }
 static inline lanes lanes_load_f16(const uint16_t *p) {
   lanes y;
-  LANES_EACH y.f[i] = lanes_from_f16(p[i]);
+  LANES_EACH y.f[i] = lanes_widen_f16(p[i]);
   return y;
 }
 static inline lanes lanes_load_bf16(const uint16_t *p) {
@@ -122,6 +131,9 @@ static inline float lanes_sum(lanes a) {
   for (int half = 8; half; half /= 2)
     for (int i = 0; i < half; i++) a.f[i] += a.f[i + half];
   return a.f[0];
+}
+static inline void lanes_sum8(const lanes *a, float *out) {
+  for (int k = 0; k < 8; k++) out[k] = lanes_sum(a[k]);
 }
 static inline float lanes_hmax(lanes a) {
   for (int half = 8; half; half /= 2)

@@ -1,0 +1,215 @@
+/* gemm.c -- one tile of a matrix product.
+ *
+ * The smallest step holds TILE_ROWS x TILE_COLUMNS sums of 16 lanes in registers and runs along k.
+ * Around it: chunks of k that keep both panels in the caches (the sums of a tile rest in scratch
+ * between chunks, so that their order stays that of k), and panels copied to f32 rows along k where
+ * a factor is of another type, lies the other way, or has rows that fall on the same cache sets. */
+#include <string.h>
+
+#include "cpu.h"
+#include "gemm.h"
+#include "lanes.h"
+#include "quant.h"
+
+enum { TILE_ROWS = LANES_TILE_ROWS, TILE_COLUMNS = LANES_TILE_COLUMNS };
+enum { SUMS = TILE_ROWS * TILE_COLUMNS };
+enum { CHUNK = 512, PANEL_STRIDE = CHUNK + LANES }; /* the stride spreads rows over cache sets */
+
+_Static_assert(GEMM_TILE_M % TILE_ROWS == 0 && GEMM_TILE_N % TILE_COLUMNS == 0, "whole steps");
+_Static_assert(CHUNK % 256 == 0, "whole blocks");
+
+int64_t gemm_tiles(int64_t m, int64_t n) {
+  return ((m + GEMM_TILE_M - 1) / GEMM_TILE_M) * ((n + GEMM_TILE_N - 1) / GEMM_TILE_N);
+}
+
+uint64_t gemm_scratch(int64_t k) {
+  const uint64_t panels = (uint64_t)(GEMM_TILE_M + GEMM_TILE_N) * PANEL_STRIDE * sizeof(float);
+  /* Eight more: the last sums are added up in eights. */
+  return panels + (k > CHUNK ? (GEMM_TILE_M * GEMM_TILE_N + 8) * sizeof(lanes) : 0);
+}
+
+static void swap_strides(int64_t *a, int64_t *b) {
+  const int64_t t = *a;
+  *a = *b;
+  *b = t;
+}
+
+void gemm_swap(gemm *g) {
+  const gemm_side t = g->a;
+  g->a = g->b;
+  g->b = t;
+  swap_strides(&g->m, &g->n);
+  swap_strides(&g->y_row, &g->y_col);
+  swap_strides(&g->bias_row, &g->bias_col);
+}
+
+const uint8_t *gemm_row(const gemm_side *s, int64_t row) {
+  return s->data + cpu_row_bytes(s->dtype, (s->index ? s->index[row] : row) * s->row_stride);
+}
+
+void gemm_store(const gemm *g, int64_t i, int64_t j, float sum) {
+  if (g->bias) {
+    float b;
+    memcpy(&b, g->bias + 4 * (i * g->bias_row + j * g->bias_col), sizeof b);
+    sum += b;
+  }
+  const int64_t at = (g->y_index ? g->y_index[i] : i) * g->y_row + j * g->y_col;
+  if (g->y_dtype == FORGE_F32)
+    memcpy(g->y + 4 * at, &sum, sizeof sum);
+  else
+    cpu_encode(g->y_dtype, &sum, 1, g->y + 2 * at);
+}
+
+/* ---- panels ---- */
+
+/* A factor's rows of the tile: |row| points at their part of this chunk of k. */
+typedef struct panel {
+  const gemm_side *side;
+  int64_t first, rows;
+  float *copy; /* scratch */
+  bool direct; /* the rows are used where they are */
+  const float *row[GEMM_TILE_M + LANES];
+} panel;
+
+static panel panel_of(const gemm_side *s, int64_t first, int64_t rows, int64_t other, float *copy) {
+  /* Rows a multiple of 1 KiB apart meet in a few cache sets: worth a copy if it is used often. */
+  const bool crowded = s->row_stride % 256 == 0 && other >= GEMM_TILE_N;
+  return (panel){.side = s,
+                 .first = first,
+                 .rows = rows,
+                 .copy = copy,
+                 .direct = s->dtype == FORGE_F32 && s->k_stride == 1 && !crowded};
+}
+
+/* Sixteen rows side by side: what lies together is read together. */
+static void transpose_f32(const gemm_side *s, const uint8_t *const *row, int64_t rows, int64_t k0,
+                          int64_t n, float *out) {
+  for (int64_t k = 0; k < n; k++)
+    for (int64_t r = 0; r < rows; r++)
+      memcpy(out + r * PANEL_STRIDE + k, row[r] + 4 * (k0 + k) * s->k_stride, sizeof *out);
+}
+
+static void gather_row(const gemm_side *s, const uint8_t *row, int64_t k0, int64_t n, float *out) {
+  const int64_t size = cpu_type_bytes(s->dtype);
+  for (int64_t k = 0; k < n; k++)
+    cpu_decode(s->dtype, row + (k0 + k) * s->k_stride * size, 0, 1, out + k);
+}
+
+static void copy_panel(const panel *p, int64_t k0, int64_t n) {
+  const gemm_side *s = p->side;
+  const uint8_t *source[LANES];
+  for (int64_t r = 0; r < p->rows; r += LANES) {
+    const int64_t rows = p->rows - r < LANES ? p->rows - r : LANES;
+    float *out = p->copy + r * PANEL_STRIDE;
+    for (int64_t i = 0; i < rows; i++) source[i] = gemm_row(s, p->first + r + i);
+    if (s->k_stride != 1 && s->dtype == FORGE_F32) {
+      transpose_f32(s, source, rows, k0, n, out);
+      continue;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+      if (s->k_stride == 1)
+        cpu_decode(s->dtype, source[i], k0, n, out + i * PANEL_STRIDE);
+      else
+        gather_row(s, source[i], k0, n, out + i * PANEL_STRIDE);
+    }
+  }
+}
+
+/* Rows behind the last repeat it: computed with, never stored. */
+static void aim_panel(panel *p, int64_t k0, int64_t n) {
+  if (!p->direct) copy_panel(p, k0, n);
+  for (int64_t r = 0; r < p->rows; r++)
+    p->row[r] = p->direct ? (const float *)(const void *)gemm_row(p->side, p->first + r) + k0
+                          : p->copy + r * PANEL_STRIDE;
+  for (int64_t r = p->rows; r < p->rows + LANES; r++) p->row[r] = p->row[p->rows - 1];
+}
+
+/* ---- the smallest step ---- */
+
+/* sum[i * TILE_COLUMNS + j] += over k of a[i][k] * b[j][k]; |fresh|: from zero. */
+static inline __attribute__((always_inline)) void step(const float *const *a, const float *const *b,
+                                                       int64_t n, bool fresh, lanes *sum) {
+  lanes s[TILE_ROWS][TILE_COLUMNS], x[TILE_ROWS];
+#pragma GCC unroll 8
+  for (int i = 0; i < TILE_ROWS; i++)
+#pragma GCC unroll 8
+    for (int j = 0; j < TILE_COLUMNS; j++)
+      s[i][j] = fresh ? lanes_zero() : sum[i * TILE_COLUMNS + j];
+  int64_t k = 0;
+  for (; k + LANES <= n; k += LANES) {
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++) x[i] = lanes_load(a[i] + k);
+#pragma GCC unroll 8
+    for (int j = 0; j < TILE_COLUMNS; j++) {
+      const lanes y = lanes_load(b[j] + k);
+#pragma GCC unroll 8
+      for (int i = 0; i < TILE_ROWS; i++) s[i][j] = lanes_fma(x[i], y, s[i][j]);
+    }
+  }
+  if (k < n) {
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++) x[i] = lanes_load_n(a[i] + k, n - k);
+#pragma GCC unroll 8
+    for (int j = 0; j < TILE_COLUMNS; j++) {
+      const lanes y = lanes_load_n(b[j] + k, n - k);
+#pragma GCC unroll 8
+      for (int i = 0; i < TILE_ROWS; i++) s[i][j] = lanes_fma(x[i], y, s[i][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < TILE_ROWS; i++)
+#pragma GCC unroll 8
+    for (int j = 0; j < TILE_COLUMNS; j++) sum[i * TILE_COLUMNS + j] = s[i][j];
+}
+
+static __attribute__((noinline)) void step_first(const float *const *a, const float *const *b,
+                                                 int64_t n, lanes *sum) {
+  step(a, b, n, true, sum);
+}
+static __attribute__((noinline)) void step_next(const float *const *a, const float *const *b,
+                                                int64_t n, lanes *sum) {
+  step(a, b, n, false, sum);
+}
+
+static void finish(const gemm *g, int64_t i0, int64_t j0, const lanes *sum) {
+  float total[(SUMS + 7) / 8 * 8];
+  for (int s = 0; s < SUMS; s += 8) lanes_sum8(sum + s, total + s);
+  const int64_t rows = g->m - i0 < TILE_ROWS ? g->m - i0 : TILE_ROWS;
+  const int64_t columns = g->n - j0 < TILE_COLUMNS ? g->n - j0 : TILE_COLUMNS;
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < columns; j++)
+      gemm_store(g, i0 + i, j0 + j, total[i * TILE_COLUMNS + j]);
+}
+
+/* One chunk of k through the tile. With one chunk alone the sums never leave the step's own. */
+static void sweep(const gemm *g, const panel *a, const panel *b, int64_t n, bool first, bool last,
+                  lanes *sums) {
+  lanes own[(SUMS + 7) / 8 * 8] = {0};
+  for (int64_t j = 0; j < b->rows; j += TILE_COLUMNS)
+    for (int64_t i = 0; i < a->rows; i += TILE_ROWS) {
+      lanes *sum = first && last ? own : sums;
+      if (first)
+        step_first(a->row + i, b->row + j, n, sum);
+      else
+        step_next(a->row + i, b->row + j, n, sum);
+      if (last) finish(g, a->first + i, b->first + j, sum);
+      sums += first && last ? 0 : SUMS;
+    }
+}
+
+void gemm_run_tile(const gemm *g, int64_t tile, void *scratch) {
+  const int64_t across = (g->n + GEMM_TILE_N - 1) / GEMM_TILE_N;
+  const int64_t i0 = tile / across * GEMM_TILE_M, j0 = tile % across * GEMM_TILE_N;
+  const int64_t rows = g->m - i0 < GEMM_TILE_M ? g->m - i0 : GEMM_TILE_M;
+  const int64_t columns = g->n - j0 < GEMM_TILE_N ? g->n - j0 : GEMM_TILE_N;
+  float *copies = scratch;
+  panel a = panel_of(&g->a, i0, rows, columns, copies);
+  panel b = panel_of(&g->b, j0, columns, rows, copies + GEMM_TILE_M * PANEL_STRIDE);
+  lanes *sums = (lanes *)(void *)(copies + (GEMM_TILE_M + GEMM_TILE_N) * PANEL_STRIDE);
+  for (int64_t k = 0; k == 0 || k < g->k; k += CHUNK) {
+    const int64_t n = g->k - k < CHUNK ? g->k - k : CHUNK;
+    aim_panel(&a, k, n);
+    aim_panel(&b, k, n);
+    sweep(g, &a, &b, n, k == 0, k + CHUNK >= g->k, sums);
+  }
+}
