@@ -45,10 +45,10 @@ static forge_status run_many(phase *p, uint32_t kind, const int32_t *ids, const 
 static forge_status check_prompt(const phase *p, const int32_t *ids, uint64_t n) {
   if (!n || !ids) return FAIL(FORGE_E_INVALID, "the prompt has no tokens; give at least one");
   if (n > p->options.n_ctx)
-    return FAIL(FORGE_E_INVALID,
-                "the prompt has %llu tokens and the context room for %u; shorten it, or make the "
-                "phase with a larger n_ctx",
-                (unsigned long long)n, p->options.n_ctx);
+    return FAIL(FORGE_E_INVALID, "the prompt has %llu tokens and the context room for %u; %s",
+                (unsigned long long)n, p->options.n_ctx,
+                p->options.n_ctx < p->config.n_ctx ? "make the phase with a larger n_ctx"
+                                                   : "that is all this model was made for");
   return check_ids(p, ids, n);
 }
 
