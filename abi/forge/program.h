@@ -55,6 +55,14 @@ FORGE_API forge_status forge_builder_op(forge_builder *builder, uint16_t op, con
                                         uint32_t attr_bytes, const forge_tid *in, uint32_t n_in,
                                         forge_tid *out, uint32_t n_out);
 
+/* The same for an op with one output whose type or shape does not follow from its inputs: CAST,
+ * FILL, RNG_PHILOX, GROUPED_MATMUL_DW; also GATHER_ROWS and MATMUL for an output in F16 or BF16.
+ * |shape| gives dtype, rank, dims and dim_scalar; its strides are not looked at. */
+FORGE_API forge_status forge_builder_op_shaped(forge_builder *builder, uint16_t op,
+                                               const void *attrs, uint32_t attr_bytes,
+                                               const forge_tid *in, uint32_t n_in,
+                                               const forge_tensor *shape, forge_tid *out_tensor);
+
 /* The same elements seen otherwise: no work, no memory. |view| gives rank, dims, dim_scalar and
  * strides (dtype as the source, which has one contiguous storage or is itself a view), starting
  * |offset| elements into the source's view. */
