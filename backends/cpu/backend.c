@@ -46,24 +46,24 @@ void cpu_free(void *p) { cpu_host->free(cpu_host->ctx, p); }
 
 /* ---- the instruction set ---- */
 
-#if defined(__x86_64__)
+/* __builtin_cpu_supports() takes a literal, hence a macro. */
 #define NEED(feature)                                                                              \
-  if (!__builtin_cpu_supports(feature))                                                            \
-    return "this processor has no " feature "; take the portable variant, which always runs";
-#else
-#define NEED(feature)
-#endif
+  do {                                                                                             \
+    if (!__builtin_cpu_supports(feature))                                                          \
+      return "this processor has no " feature "; take the portable variant, which always runs";    \
+  } while (0)
 
 const char *cpu_variant_missing(void) {
 #if defined(FORGE_CPU_NEEDS_AVX512)
-  NEED("avx512f")
-  NEED("avx512dq")
-  NEED("avx512bw") NEED("avx512vl")
+  NEED("avx512f");
+  NEED("avx512dq");
+  NEED("avx512bw");
+  NEED("avx512vl");
+#elif defined(FORGE_CPU_NEEDS_AVX2)
+  NEED("avx2");
+  NEED("fma");
 #endif
-#if defined(FORGE_CPU_NEEDS_AVX512) || defined(FORGE_CPU_NEEDS_AVX2)
-      NEED("avx2") NEED("fma")
-#endif
-          return NULL;
+  return NULL;
 }
 
 static int32_t variant_score(void) {

@@ -109,9 +109,11 @@ static void stream_decoded(const gemm *g, int group, const float *const *a, cons
 }
 
 static void few_columns(const gemm *g, const float *const *a, int64_t j0, int group) {
-  lanes sum[GEMV_MOST][GROUP] = {{{0}}};
+  lanes sum[GEMV_MOST][GROUP];
   const uint8_t *b[GROUP];
   const bool own = g->b.dtype < sizeof streams / sizeof *streams && streams[g->b.dtype][1];
+  for (int i = 0; i < GEMV_MOST; i++)
+    for (int j = 0; j < GROUP; j++) sum[i][j] = lanes_zero();
   for (int j = 0; j < GROUP; j++) {
     const int64_t last = g->n - 1, row = j0 + j;
     b[j] = gemm_row(&g->b, row < last ? row : last); /* behind the last: computed, not stored */
