@@ -111,25 +111,10 @@ static json_t *setting_value(const settings_item *item) {
   return list;
 }
 
-static const manifest_option *find_option(const forge_runtime *r, const char *key) {
-  char name[64];
-  snprintf(name, sizeof name, "%.*s", (int)strcspn(key + 8, "."), key + 8);
-  const loader_backend *b = loader_find(r->loader, name);
-  for (size_t i = 0; b && i < b->m.n_options; i++)
-    if (!strcmp(b->m.options[i].name, strrchr(key, '.') + 1)) return &b->m.options[i];
-  return NULL;
-}
-
-static json_t *setting(const forge_runtime *r, const settings_item *item) {
+static json_t *setting(const settings_item *item) {
   static const char *const sources[] = {"default", "file", "environment", "override"};
-  const manifest_option *o = item->row ? NULL : find_option(r, item->key);
-  return json_pack(
-      "{s:s, s:o, s:s, s:s, s:s, s:o}", "key", item->key, "value", setting_value(item), "origin",
-      item->origin, "source", sources[item->source], "type",
-      item->row ? settings_type_name(item->row->type) : manifest_type_name(o ? o->type : 0), "help",
-      report_text(item->row ? item->row->help
-                  : o       ? o->help
-                            : NULL));
+  return json_pack("{s:s, s:o, s:s, s:s}", "key", item->key, "value", setting_value(item), "origin",
+                   item->origin, "source", sources[item->source]);
 }
 
 static int by_key(const void *a, const void *b) {
@@ -145,7 +130,7 @@ static json_t *all_settings(const forge_runtime *r) {
   json_t *list = json_array();
   for (size_t i = 0; sorted && i < n; i++) sorted[i] = settings_at(r->settings, i);
   if (sorted) qsort(sorted, n, sizeof *sorted, by_key);
-  for (size_t i = 0; sorted && i < n; i++) json_array_append_new(list, setting(r, sorted[i]));
+  for (size_t i = 0; sorted && i < n; i++) json_array_append_new(list, setting(sorted[i]));
   mem_free(sorted);
   return list;
 }
@@ -162,8 +147,35 @@ static json_t *all_rows(void) {
   return list;
 }
 
+static json_t *option(const manifest *m, const manifest_option *o) {
+  char range[64] = "any";
+  if (o->has_min && o->has_max)
+    snprintf(range, sizeof range, "%.10g to %.10g", o->min, o->max);
+  else if (o->has_min || o->has_max)
+    snprintf(range, sizeof range, "%s %.10g", o->has_min ? "from" : "up to",
+             o->has_min ? o->min : o->max);
+  else if (o->type == MANIFEST_BOOL)
+    snprintf(range, sizeof range, "yes or no");
+  return json_pack("{s:o, s:s, s:s, s:s, s:o}", "key",
+                   json_sprintf("backend.%s.%s", m->name, o->name), "type",
+                   manifest_type_name(o->type), "default", o->fallback ? o->fallback : "", "range",
+                   range, "help", report_text(o->help));
+}
+
+/* What the manifests in use declare. */
+static json_t *all_options(const loader *l) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < l->n_backends; i++) {
+    const loader_backend *b = l->backends[i];
+    for (size_t k = 0; !b->status && !b->shadowed_by && k < b->m.n_options; k++)
+      json_array_append_new(list, option(&b->m, &b->m.options[k]));
+  }
+  return list;
+}
+
 forge_status report_config(forge_runtime *r, char **out) {
-  return report_take(json_pack("{s:o, s:o, s:o}", "file", report_text(settings_file(r->settings)),
-                               "settings", all_settings(r), "known", all_rows()),
+  return report_take(json_pack("{s:o, s:o, s:o, s:o}", "file",
+                               report_text(settings_file(r->settings)), "settings", all_settings(r),
+                               "known", all_rows(), "options", all_options(r->loader)),
                      out);
 }
