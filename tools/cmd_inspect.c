@@ -12,14 +12,18 @@
 
 static const cli_option options[] = {{NULL, NULL, NULL, false}};
 
-/* One kind after the other: a call that knows nothing of the file says E_UNSUPPORTED, and the first
- * that knows the kind decides. */
+/* Checkpoints and capsules say what they are in their first eight bytes; all else is the model
+ * room's. */
 static forge_status inspect(const char *path, char **out) {
-  forge_status st = forge_inspect(path, out);
-  if (st != FORGE_E_UNSUPPORTED && st != FORGE_E_NOT_FOUND) return st;
-  if (!forge_checkpoint_inspect(path, out)) return FORGE_OK;
-  if (!forge_capsule_inspect(path, out)) return FORGE_OK;
-  return forge_inspect(path, out); /* for its message */
+  char magic[8] = "";
+  FILE *in = fopen(path, "rb");
+  if (in) {
+    if (fread(magic, 1, sizeof magic, in) < sizeof magic) magic[0] = 0;
+    fclose(in);
+  }
+  if (!memcmp(magic, "FORGECKP", 8)) return forge_checkpoint_inspect(path, out);
+  if (!memcmp(magic, "FORGEKV", 8)) return forge_capsule_inspect(path, out);
+  return forge_inspect(path, out);
 }
 
 static void print_shape(const json_t *shape) {
