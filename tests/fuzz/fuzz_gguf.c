@@ -4,6 +4,7 @@
 
 #include "gguf.h"
 #include "inspect.h"
+#include "open_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -43,5 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   free(encoded);
   json_decref(o);
   gguf_close(&g);
+  sink += open_model(data, n);
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "hf_names.h"
 #include "inspect.h"
+#include "open_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -34,5 +35,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   free(encoded);
   json_decref(o);
   safetensors_close(&s);
+  sink += open_model(data, n);
   return 0;
 }
