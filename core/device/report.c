@@ -148,14 +148,8 @@ static json_t *all_rows(void) {
 }
 
 static json_t *option(const manifest *m, const manifest_option *o) {
-  char range[64] = "any";
-  if (o->has_min && o->has_max)
-    snprintf(range, sizeof range, "%.10g to %.10g", o->min, o->max);
-  else if (o->has_min || o->has_max)
-    snprintf(range, sizeof range, "%s %.10g", o->has_min ? "from" : "up to",
-             o->has_min ? o->min : o->max);
-  else if (o->type == MANIFEST_BOOL)
-    snprintf(range, sizeof range, "yes or no");
+  char range[64];
+  manifest_range(o, range);
   return json_pack("{s:o, s:s, s:s, s:s, s:o}", "key",
                    json_sprintf("backend.%s.%s", m->name, o->name), "type",
                    manifest_type_name(o->type), "default", o->fallback ? o->fallback : "", "range",

@@ -89,8 +89,13 @@ static bool parse_number(const char *s, double *out) {
 }
 
 static bool parse_bool(const char *s, bool *out) {
-  *out = !strcmp(s, "yes") || !strcmp(s, "true") || !strcmp(s, "1");
-  return *out || !strcmp(s, "no") || !strcmp(s, "false") || !strcmp(s, "0");
+  static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+  for (size_t i = 0; i < COUNT_OF(words); i++) {
+    if (strcmp(s, words[i])) continue;
+    *out = i & 1;
+    return true;
+  }
+  return false;
 }
 
 static bool is_name(const char *s) {
@@ -272,6 +277,15 @@ static char *next_line(char *to, int size, void *user) {
 
 /* ---- the whole ---- */
 
+void manifest_range(const manifest_option *o, char out[64]) {
+  if (o->has_min && o->has_max)
+    snprintf(out, 64, "from %.10g to %.10g", o->min, o->max);
+  else if (o->has_min || o->has_max)
+    snprintf(out, 64, "%s %.10g", o->has_min ? "from" : "up to", o->has_min ? o->min : o->max);
+  else
+    snprintf(out, 64, "%s", o->type == MANIFEST_BOOL ? "yes or no" : "any");
+}
+
 forge_status manifest_check_option(const manifest_option *o, const char *key, const char *value,
                                    const char *origin) {
   bool truth, ok = true;
@@ -286,10 +300,10 @@ forge_status manifest_check_option(const manifest_option *o, const char *key, co
   if (!ok)
     return FAIL(FORGE_E_CONFIG, "%s: %s = '%s' must be %s %s", origin, key, value,
                 o->type == MANIFEST_INT ? "an" : "a", manifest_type_name(o->type));
-  if ((o->has_min && number < o->min) || (o->has_max && number > o->max))
-    return FAIL(FORGE_E_CONFIG, "%s: %s = '%s' must be from %.10g to %.10g", origin, key, value,
-                o->has_min ? o->min : -1e300, o->has_max ? o->max : 1e300);
-  return FORGE_OK;
+  if ((!o->has_min || number >= o->min) && (!o->has_max || number <= o->max)) return FORGE_OK;
+  char range[64];
+  manifest_range(o, range);
+  return FAIL(FORGE_E_CONFIG, "%s: %s = '%s' must be %s", origin, key, value, range);
 }
 
 static forge_status check_options(parser *p) {

@@ -68,6 +68,8 @@ void manifest_finish(manifest *m);
 /* Checks a value for an option; |origin| begins the message. Fails: E_CONFIG. */
 forge_status manifest_check_option(const manifest_option *o, const char *key, const char *value,
                                    const char *origin);
+/* The values an option may have, for people: "from 0 to 8". */
+void manifest_range(const manifest_option *o, char out[64]);
 const char *manifest_type_name(uint32_t type);
 
 #endif
