@@ -95,7 +95,7 @@ static void adamw(build *b, const train_settings *s, const train_params *p, cons
 }
 
 forge_status step_build_whole(build *b, const train_settings *s, const train_params *p) {
-  tids t;
+  tids t = {0};
   TRY(tids_make(p->n, &t));
   declare(b, p, PARAMS_P, FORGE_ROLE_STATE, t.param);
   declare(b, p, PARAMS_M, FORGE_ROLE_STATE, t.m);
@@ -107,7 +107,7 @@ forge_status step_build_whole(build *b, const train_settings *s, const train_par
 }
 
 forge_status step_build_forward(build *b, const train_settings *s, const train_params *p) {
-  tids t;
+  tids t = {0};
   char name[PARAMS_NAME + 8];
   TRY(tids_make(p->n, &t));
   declare(b, p, PARAMS_P, FORGE_ROLE_PARAM, t.param);
@@ -122,7 +122,7 @@ forge_status step_build_forward(build *b, const train_settings *s, const train_p
 }
 
 forge_status step_build_update(build *b, const train_settings *s, const train_params *p) {
-  tids t;
+  tids t = {0};
   TRY(tids_make(p->n, &t));
   declare(b, p, PARAMS_P, FORGE_ROLE_STATE, t.param);
   declare(b, p, PARAMS_M, FORGE_ROLE_STATE, t.m);
@@ -134,7 +134,7 @@ forge_status step_build_update(build *b, const train_settings *s, const train_pa
 }
 
 forge_status step_build_validate(build *b, const train_settings *s, const train_params *p) {
-  tids t;
+  tids t = {0};
   TRY(tids_make(p->n, &t));
   declare(b, p, PARAMS_P, FORGE_ROLE_PARAM, t.param);
   forward(b, s, p, t.param);
