@@ -103,8 +103,8 @@ bool settings_parse_bool(const char *s, bool *out) {
 
 /* True when |word| is one of "a|b|c". */
 static bool is_choice(const char *choices, const char *word) {
-  const size_t n = strlen(word);
-  for (const char *at = choices; n && (at = strstr(at, word)); at += n)
+  const size_t n = strcspn(word, "|");
+  for (const char *at = choices; n && !word[n] && (at = strstr(at, word)); at += n)
     if ((at == choices || at[-1] == '|') && (!at[n] || at[n] == '|')) return true;
   return false;
 }
