@@ -304,7 +304,7 @@ const cli_command cmd_generate = {
     .usage = "MODEL --prompt TEXT [options]",
     .examples = "  forge generate model.gguf --prompt 'Once upon a time' --max-tokens 200\n"
                 "  forge generate model.gguf --prompt 'Once' --temperature 0  # always the same\n"
-                "  forge generate model/ --prompt-file in.txt --stop '\\n\\n' --seed 7\n"
+                "  forge generate model/ --prompt-file in.txt --stop 'The end' --seed 7\n"
                 "  forge generate model.gguf --prompt 'Once' --prefill-on cpu/avx2:0 --decode-on "
                 "cpu/portable:0\n",
     .options = options,

@@ -160,7 +160,7 @@ static forge_perplexity_result perplexity(forge_model *m, forge_device *device, 
 
 static void q8_0_predicts_within_one_percent_of_f32(void **state) {
   (void)state;
-  enum { LIMIT = 20000 };
+  enum { LIMIT = 8192 };
   forge_device *fastest = on[n_devices - 1];
   forge_model *f32 = open_stories();
   forge_model *q8 = converted("q8_0.gguf", FORGE_Q8_0);
