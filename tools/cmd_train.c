@@ -99,11 +99,11 @@ static void print_json(const forge_train_report *r) {
 }
 
 static const char *summary(const forge_train_report *r, char out[160]) {
-  char rate[32], left[32], validation[32] = "";
+  char rate[32], validation[32] = "";
   if (isfinite(r->validation_loss))
     snprintf(validation, sizeof validation, " (validation %.3f)", r->validation_loss);
-  snprintf(out, 160, "loss %.3f%s  %stok/s  MFU %.0f%%  %s left", r->loss, validation,
-           si(r->tokens_per_second, rate), 100 * r->mfu, cli_seconds(r->seconds_left, left));
+  snprintf(out, 160, "loss %.3f%s  %stok/s  MFU %.0f%%", r->loss, validation,
+           si(r->tokens_per_second, rate), 100 * r->mfu);
   return out;
 }
 

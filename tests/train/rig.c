@@ -9,9 +9,9 @@
 #include <ftw.h>
 
 const char *rig_path(const rig *r, const char *name) {
-  static char paths[8][512];
+  static char paths[64][512];
   static unsigned next;
-  char *path = paths[next++ % 8];
+  char *path = paths[next++ % 64];
   snprintf(path, sizeof paths[0], "%s/%s", r->folder, name);
   return path;
 }

@@ -42,7 +42,7 @@ forge_train_report rig_steps(forge_trainer *t, uint64_t until, double losses[RIG
 /* A whole run without finish; returns the last report. */
 forge_train_report rig_losses(rig *r, const rig_run *run, double losses[RIG_STEPS]);
 
-/* "FOLDER/name" in a static place of its own per call, up to eight at a time. */
+/* "FOLDER/name" in a static place of its own per call, up to 64 at a time. */
 const char *rig_path(const rig *r, const char *name);
 
 #endif
