@@ -40,7 +40,7 @@ typedef struct forge_phase_options {
   uint32_t chunk;       /* prompt tokens per run of the program, 0: 64 */
   uint32_t page_tokens; /* tokens per page of keys and values, 0: 16; private to the device */
   uint32_t kv_dtype;    /* FORGE_F32, FORGE_F16 or FORGE_BF16, 0: FORGE_F32 */
-  uint32_t fallback, n_fallback; /* as in forge_program_options */
+  uint32_t fallback, n_fallback;  /* as in forge_program_options */
   forge_device *const *fallbacks; /* borrowed for the object's life */
 } forge_phase_options;
 
