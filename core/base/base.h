@@ -21,8 +21,13 @@
 /* ---- failures: return FAIL(FORGE_E_INVALID, "dims of %s differ: %d and %d", ...) ---- */
 
 /* Records the reason for this thread and returns |status|. The message is cut at 1 KiB. */
-#define FAIL(...) base_fail(__VA_ARGS__)
+#define FAIL(...) base_failure(base_fail(__VA_ARGS__))
 forge_status base_fail(forge_status status, const char *format, ...) BASE_PRINTF(2, 3);
+/* Tells the compiler what the reader knows: a failure is never FORGE_OK. */
+static inline forge_status base_failure(forge_status status) {
+  if (status == FORGE_OK) __builtin_unreachable();
+  return status;
+}
 /* The same with ": <strerror(errno)>" behind the message and native domain "errno". E_OOM for
  * ENOMEM and ENOSPC keep |status|. */
 forge_status base_fail_errno(forge_status status, const char *format, ...) BASE_PRINTF(2, 3);

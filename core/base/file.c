@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static forge_status open_regular(const char *path, int *out_fd, uint64_t *out_bytes) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  /* O_NONBLOCK: a pipe without a writer is to be refused, not waited for. */
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return base_fail_errno(errno == ENOENT ? FORGE_E_NOT_FOUND : FORGE_E_IO, "%s", path);
   struct stat info;
   forge_status st = FORGE_OK;
@@ -145,6 +146,7 @@ bool file_is_directory(const char *path) {
 }
 
 forge_status file_make_directories(const char *dir) {
+  if (!*dir) return FAIL(FORGE_E_INVALID, "the name of the folder to make is empty");
   char *path = mem_strdup(dir);
   if (!path) return FAIL(FORGE_E_OOM, "%s: no memory", dir);
   forge_status st = FORGE_OK;

@@ -11,7 +11,8 @@ void *mem_alloc(size_t bytes) { return malloc(bytes ? bytes : 1); }
 void *mem_zalloc(size_t bytes) { return calloc(1, bytes ? bytes : 1); }
 
 void *mem_zalloc_array(size_t count, size_t bytes) {
-  return calloc(count ? count : 1, bytes ? bytes : 1);
+  size_t all;
+  return MUL_OVERFLOWS(count, bytes, &all) ? NULL : mem_zalloc(all);
 }
 
 void *mem_aligned(size_t bytes, size_t align) {
