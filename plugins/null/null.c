@@ -176,7 +176,7 @@ static forge_status tl_wait(forge_tl *tl, uint64_t value, uint64_t timeout_ns) {
 static void signal_all(const forge_submit *order) {
   for (uint32_t i = 0; order && i < order->n_signal; i++) {
     const forge_point *p = &order->signal[i];
-    atomic_store(&p->tl->value, p->value);
+    atomic_store_explicit(&p->tl->value, p->value, memory_order_release);
     host->tl_notify(host->ctx, p->tl->cookie, p->value, FORGE_OK);
   }
 }
