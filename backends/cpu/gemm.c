@@ -81,12 +81,57 @@ static panel panel_of(const gemm_side *s, int64_t first, int64_t rows, int64_t o
                  .direct = s->dtype == FORGE_F32 && s->k_stride == 1 && !crowded};
 }
 
-/* Sixteen rows side by side: what lies together is read together. */
-static void transpose_f32(const gemm_side *s, const uint8_t *const *row, int64_t rows, int64_t k0,
-                          int64_t n, float *out) {
-  for (int64_t k = 0; k < n; k++)
-    for (int64_t r = 0; r < rows; r++)
-      memcpy(out + r * PANEL_STRIDE + k, row[r] + 4 * (k0 + k) * s->k_stride, sizeof *out);
+typedef float four __attribute__((vector_size(16)));
+
+static four load4(const float *p) {
+  four v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+/* out[r][k] = from[k][r], four by four. */
+static void transpose4(const float *from, int64_t stride, float *out) {
+  const four a = load4(from), b = load4(from + stride);
+  const four c = load4(from + 2 * stride), d = load4(from + 3 * stride);
+  const four ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const four ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const four cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const four cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const four y[4] = {
+      __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+      __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
+  for (int r = 0; r < 4; r++) memcpy(out + r * PANEL_STRIDE, &y[r], sizeof y[r]);
+}
+
+static void transpose(const float *from, int64_t stride, int64_t rows, int64_t n, float *out) {
+  int64_t k = 0;
+  for (; k + 4 <= n; k += 4) {
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4)
+      transpose4(from + k * stride + r, stride, out + r * PANEL_STRIDE + k);
+    for (; r < rows; r++)
+      for (int i = 0; i < 4; i++) out[r * PANEL_STRIDE + k + i] = from[(k + i) * stride + r];
+  }
+  for (; k < n; k++)
+    for (int64_t r = 0; r < rows; r++) out[r * PANEL_STRIDE + k] = from[k * stride + r];
+}
+
+/* The factor lies the other way: neighbouring rows are neighbours in memory. */
+static void copy_crosswise(const panel *p, int64_t k0, int64_t n) {
+  const gemm_side *s = p->side;
+  const int64_t size = cpu_type_bytes(s->dtype);
+  const uint8_t *from = s->data + (p->first + k0 * s->k_stride) * size;
+  if (s->dtype == FORGE_F32) {
+    transpose((const float *)(const void *)from, s->k_stride, p->rows, n, p->copy);
+    return;
+  }
+  float line[4][GEMM_TILE_M];
+  for (int64_t k = 0; k < n; k += 4) {
+    const int64_t few = n - k < 4 ? n - k : 4;
+    for (int64_t i = 0; i < few; i++)
+      cpu_decode(s->dtype, from + (k + i) * s->k_stride * size, 0, p->rows, line[i]);
+    transpose(line[0], GEMM_TILE_M, p->rows, few, p->copy + k);
+  }
 }
 
 static void gather_row(const gemm_side *s, const uint8_t *row, int64_t k0, int64_t n, float *out) {
@@ -97,21 +142,16 @@ static void gather_row(const gemm_side *s, const uint8_t *row, int64_t k0, int64
 
 static void copy_panel(const panel *p, int64_t k0, int64_t n) {
   const gemm_side *s = p->side;
-  const uint8_t *source[LANES];
-  for (int64_t r = 0; r < p->rows; r += LANES) {
-    const int64_t rows = p->rows - r < LANES ? p->rows - r : LANES;
-    float *out = p->copy + r * PANEL_STRIDE;
-    for (int64_t i = 0; i < rows; i++) source[i] = gemm_row(s, p->first + r + i);
-    if (s->k_stride != 1 && s->dtype == FORGE_F32) {
-      transpose_f32(s, source, rows, k0, n, out);
-      continue;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-      if (s->k_stride == 1)
-        cpu_decode(s->dtype, source[i], k0, n, out + i * PANEL_STRIDE);
-      else
-        gather_row(s, source[i], k0, n, out + i * PANEL_STRIDE);
-    }
+  if (s->row_stride == 1 && s->k_stride != 1 && !s->index) {
+    copy_crosswise(p, k0, n);
+    return;
+  }
+  for (int64_t r = 0; r < p->rows; r++) {
+    const uint8_t *row = gemm_row(s, p->first + r);
+    if (s->k_stride == 1)
+      cpu_decode(s->dtype, row, k0, n, p->copy + r * PANEL_STRIDE);
+    else
+      gather_row(s, row, k0, n, p->copy + r * PANEL_STRIDE);
   }
 }
 
@@ -126,49 +166,55 @@ static void aim_panel(panel *p, int64_t k0, int64_t n) {
 
 /* ---- the smallest step ---- */
 
-/* sum[i * TILE_COLUMNS + j] += over k of a[i][k] * b[j][k]; |fresh|: from zero. */
-static inline __attribute__((always_inline)) void step(const float *const *a, const float *const *b,
-                                                       int64_t n, bool fresh, lanes *sum) {
-  lanes s[TILE_ROWS][TILE_COLUMNS], x[TILE_ROWS];
+/* sum[i * TILE_COLUMNS + j] += over k of a[i][k] * b[j][k], for the lanes of part |part|; |fresh|:
+ * from zero. An instruction set with few registers goes twice along k, with half the lanes each
+ * time, and holds a larger tile. */
+static inline __attribute__((always_inline)) void step_part(const float *const *a,
+                                                            const float *const *b, int64_t n,
+                                                            bool fresh, int part, lanes *sum) {
+  lanes_part s[TILE_ROWS][TILE_COLUMNS], x[TILE_ROWS], y;
 #pragma GCC unroll 8
   for (int i = 0; i < TILE_ROWS; i++)
 #pragma GCC unroll 8
     for (int j = 0; j < TILE_COLUMNS; j++)
-      s[i][j] = fresh ? lanes_zero() : sum[i * TILE_COLUMNS + j];
+      s[i][j] = lanes_part_of(fresh ? lanes_zero() : sum[i * TILE_COLUMNS + j], part);
   int64_t k = 0;
   for (; k + LANES <= n; k += LANES) {
 #pragma GCC unroll 8
-    for (int i = 0; i < TILE_ROWS; i++) x[i] = lanes_load(a[i] + k);
+    for (int i = 0; i < TILE_ROWS; i++) x[i] = lanes_part_load(a[i] + k, part);
 #pragma GCC unroll 8
     for (int j = 0; j < TILE_COLUMNS; j++) {
-      const lanes y = lanes_load(b[j] + k);
+      y = lanes_part_load(b[j] + k, part);
 #pragma GCC unroll 8
-      for (int i = 0; i < TILE_ROWS; i++) s[i][j] = lanes_fma(x[i], y, s[i][j]);
+      for (int i = 0; i < TILE_ROWS; i++) s[i][j] = lanes_part_fma(x[i], y, s[i][j]);
     }
   }
   if (k < n) {
 #pragma GCC unroll 8
-    for (int i = 0; i < TILE_ROWS; i++) x[i] = lanes_load_n(a[i] + k, n - k);
+    for (int i = 0; i < TILE_ROWS; i++) x[i] = lanes_part_of(lanes_load_n(a[i] + k, n - k), part);
 #pragma GCC unroll 8
     for (int j = 0; j < TILE_COLUMNS; j++) {
-      const lanes y = lanes_load_n(b[j] + k, n - k);
+      y = lanes_part_of(lanes_load_n(b[j] + k, n - k), part);
 #pragma GCC unroll 8
-      for (int i = 0; i < TILE_ROWS; i++) s[i][j] = lanes_fma(x[i], y, s[i][j]);
+      for (int i = 0; i < TILE_ROWS; i++) s[i][j] = lanes_part_fma(x[i], y, s[i][j]);
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < TILE_ROWS; i++)
 #pragma GCC unroll 8
-    for (int j = 0; j < TILE_COLUMNS; j++) sum[i * TILE_COLUMNS + j] = s[i][j];
+    for (int j = 0; j < TILE_COLUMNS; j++)
+      lanes_part_put(&sum[i * TILE_COLUMNS + j], s[i][j], part);
 }
 
 static __attribute__((noinline)) void step_first(const float *const *a, const float *const *b,
                                                  int64_t n, lanes *sum) {
-  step(a, b, n, true, sum);
+  step_part(a, b, n, true, 0, sum);
+  if (LANES_PARTS > 1) step_part(a, b, n, true, 1, sum);
 }
 static __attribute__((noinline)) void step_next(const float *const *a, const float *const *b,
                                                 int64_t n, lanes *sum) {
-  step(a, b, n, false, sum);
+  step_part(a, b, n, false, 0, sum);
+  if (LANES_PARTS > 1) step_part(a, b, n, false, 1, sum);
 }
 
 static void finish(const gemm *g, int64_t i0, int64_t j0, const lanes *sum) {
@@ -176,6 +222,13 @@ static void finish(const gemm *g, int64_t i0, int64_t j0, const lanes *sum) {
   for (int s = 0; s < SUMS; s += 8) lanes_sum8(sum + s, total + s);
   const int64_t rows = g->m - i0 < TILE_ROWS ? g->m - i0 : TILE_ROWS;
   const int64_t columns = g->n - j0 < TILE_COLUMNS ? g->n - j0 : TILE_COLUMNS;
+  if (g->y_dtype == FORGE_F32 && g->y_col == 1 && !g->bias && !g->y_index &&
+      columns == TILE_COLUMNS) {
+    for (int64_t i = 0; i < rows; i++)
+      memcpy(g->y + 4 * ((i0 + i) * g->y_row + j0), total + i * TILE_COLUMNS,
+             TILE_COLUMNS * sizeof *total);
+    return;
+  }
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j++)
       gemm_store(g, i0 + i, j0 + j, total[i * TILE_COLUMNS + j]);

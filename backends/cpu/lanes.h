@@ -40,6 +40,15 @@
 #include "lanes_portable.h"
 #endif
 
+#ifndef LANES_PARTS /* see step_part() in gemm.c */
+#define LANES_PARTS 1
+typedef lanes lanes_part;
+static inline lanes lanes_part_of(lanes a, int part) { return (void)part, a; }
+static inline lanes lanes_part_load(const float *p, int part) { return (void)part, lanes_load(p); }
+static inline lanes lanes_part_fma(lanes a, lanes b, lanes c) { return lanes_fma(a, b, c); }
+static inline void lanes_part_put(lanes *to, lanes a, int part) { (void)part, *to = a; }
+#endif
+
 /* e^a, at most 1 ulp off: a = n ln2 + r, |r| <= ln2/2; e^r by a polynomial; 2^n in two exact
  * halves, so that the last multiplication alone rounds into the denormals, or overflows to inf. */
 static inline lanes lanes_exp(lanes a) {

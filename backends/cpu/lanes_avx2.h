@@ -8,9 +8,9 @@ typedef struct lanes {
   __m256 v, w; /* lanes 0..7 and 8..15 */
 } lanes;
 
-/* Sums held in registers by a step of gemm.c: 6 pairs of registers of 16. */
-#define LANES_TILE_ROWS    3
-#define LANES_TILE_COLUMNS 2
+/* Sums held in registers by a step of gemm.c: 12 halves, of 16 registers. */
+#define LANES_TILE_ROWS    4
+#define LANES_TILE_COLUMNS 3
 /* Rows of b that gemv.c takes together for 1 to 4 rows of a. */
 #define LANES_GEMV_1 4
 #define LANES_GEMV_2 2
@@ -86,6 +86,17 @@ static inline lanes lanes_gt_select(lanes a, lanes b, lanes x, lanes y) {
   return (lanes){_mm256_blendv_ps(y.v, x.v, _mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)),
                  _mm256_blendv_ps(y.w, x.w, _mm256_cmp_ps(a.w, b.w, _CMP_GT_OQ))};
 }
+
+#define LANES_PARTS 2
+typedef __m256 lanes_part;
+static inline __m256 lanes_part_of(lanes a, int part) { return part ? a.w : a.v; }
+static inline __m256 lanes_part_load(const float *p, int part) {
+  return _mm256_loadu_ps(p + 8 * part);
+}
+static inline __m256 lanes_part_fma(__m256 a, __m256 b, __m256 c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+static inline void lanes_part_put(lanes *to, __m256 a, int part) { *(part ? &to->w : &to->v) = a; }
 
 static inline float lanes_sum(lanes a) {
   const __m256 h = _mm256_add_ps(a.v, a.w);
