@@ -1,5 +1,4 @@
 /* capsule.c -- the public face of capsules. See forge/infer.h and capsule.h. */
-#include <string.h>
 #include <sys/stat.h>
 
 #include "capsule.h"

@@ -13,6 +13,8 @@
 #ifndef FORGE_CAPSULE_H
 #define FORGE_CAPSULE_H
 
+#include <string.h>
+
 #include <forge/infer.h>
 
 #include "base.h"
@@ -55,6 +57,10 @@ typedef struct capsule_tail {
   uint8_t root[32];
 } capsule_tail;
 _Static_assert(sizeof(capsule_tail) == 104, "capsule version 1");
+
+static inline bool same_bytes(const void *a, const void *b, size_t n) {
+  return memcmp(a, b, n) == 0;
+}
 
 struct forge_capsule {
   uint8_t *bytes; /* passed capsule_check(), or was sealed here */

@@ -1,7 +1,6 @@
 /* capsule_layout.c -- where everything stands in a capsule, and whether it is what it should be.
  * The bytes may come from anyone: nothing is used before it was checked. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "capsule.h"
 #include "hash.h"
@@ -32,8 +31,10 @@ forge_status capsule_plan_of(const capsule_header *h, capsule_plan *out) {
   TRY(check_extent("n_layers", h->n_layers, MAX_LAYERS));
   TRY(check_extent("kv_heads", h->kv_heads, MAX_WIDTH));
   TRY(check_extent("head_dim", h->head_dim, MAX_WIDTH));
-  TRY(check_extent("kv_heads * head_dim", (uint64_t)h->kv_heads * h->head_dim, MAX_WIDTH));
-  out->token_bytes = elem * h->kv_heads * h->head_dim;
+  const uint64_t width = (uint64_t)h->kv_heads * h->head_dim;
+  if (!width || width > MAX_WIDTH)
+    return FAIL(FORGE_E_CORRUPT, "capsule header: rows of %" PRIu64 " elements", width);
+  out->token_bytes = elem * width;
   out->chunk_tokens = CAPSULE_CHUNK_TARGET / out->token_bytes;
   if (!out->chunk_tokens) out->chunk_tokens = 1;
   if (out->chunk_tokens > h->n_tokens) out->chunk_tokens = h->n_tokens;
@@ -99,7 +100,7 @@ static forge_status check_header(const uint8_t *bytes, uint64_t n, capsule_plan 
   if (n < sizeof h + sizeof(capsule_tail))
     return FAIL(FORGE_E_CORRUPT, "capsule: %" PRIu64 " bytes are fewer than header and tail", n);
   memcpy(&h, bytes, sizeof h);
-  if (memcmp(h.magic, "FORGEKV", 8))
+  if (!same_bytes(h.magic, "FORGEKV", 8))
     return FAIL(FORGE_E_CORRUPT, "capsule: it does not begin with FORGEKV, so it is none");
   if (h.version != CAPSULE_VERSION)
     return FAIL(FORGE_E_UNSUPPORTED, "capsule: version %u; this library reads version %d",
@@ -119,10 +120,10 @@ static forge_status check_tail(const uint8_t *bytes, const capsule_plan *plan) {
   capsule_tail tail;
   uint8_t root[32];
   memcpy(&tail, bytes + plan->total_bytes - sizeof tail, sizeof tail);
-  if (memcmp(tail.magic, "TAIL", 4) || tail.sampler != 1)
+  if (!same_bytes(tail.magic, "TAIL", 4) || tail.sampler != 1)
     return FAIL(FORGE_E_CORRUPT, "capsule: there is no tail where it must end");
   capsule_root(bytes, plan, root);
-  if (memcmp(root, tail.root, sizeof root))
+  if (!same_bytes(root, tail.root, sizeof root))
     return FAIL(FORGE_E_CORRUPT, "capsule: the root digest differs; header, a record or the tail "
                                  "was changed");
   return FORGE_OK;
@@ -136,12 +137,12 @@ static forge_status check_chunk(const uint8_t *bytes, const capsule_plan *plan,
   static const char *const names[] = {"keys", "values"};
   memcpy(&is, bytes + at, sizeof is);
   capsule_digest(h, &want, payload, want.digest);
-  if (memcmp(&is, &want, offsetof(capsule_chunk, digest)))
+  if (!same_bytes(&is, &want, offsetof(capsule_chunk, digest)))
     return FAIL(FORGE_E_CORRUPT,
                 "capsule: at byte %" PRIu64 " stands another record than that of "
                 "layer %u %s from token %" PRIu64,
                 at, want.layer, names[want.which], want.start);
-  if (memcmp(is.digest, want.digest, sizeof is.digest))
+  if (!same_bytes(is.digest, want.digest, sizeof is.digest))
     return FAIL(FORGE_E_CORRUPT,
                 "capsule: layer %u %s, tokens %" PRIu64 " to %" PRIu64 ": the digest differs",
                 want.layer, names[want.which], want.start, want.start + want.n_tokens - 1);
@@ -153,7 +154,7 @@ static forge_status check_chunk(const uint8_t *bytes, const capsule_plan *plan,
 }
 
 forge_status capsule_check(const uint8_t *bytes, uint64_t n) {
-  capsule_plan plan;
+  capsule_plan plan = {0};
   capsule_header h;
   TRY(check_header(bytes, n, &plan));
   memcpy(&h, bytes, sizeof h);

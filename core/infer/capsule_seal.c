@@ -1,6 +1,5 @@
 /* capsule_seal.c -- making a capsule, and what it is compared with before it is used. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "capsule.h"
 #include "hash.h"
@@ -53,7 +52,7 @@ static forge_status differ(const char *what, const char *meaning) {
 }
 
 static forge_status compare_request(const capsule_header *is, const forge_request *request) {
-  if (memcmp(is->request_id, request->id, sizeof is->request_id))
+  if (!same_bytes(is->request_id, request->id, sizeof is->request_id))
     return differ("the request", "it was made for another one");
   if (is->epoch != request->epoch)
     return FAIL(FORGE_E_MISMATCH, "capsule: it is of epoch %" PRIu64 ", expected is %" PRIu64,
@@ -63,21 +62,21 @@ static forge_status compare_request(const capsule_header *is, const forge_reques
 
 static bool same_shape(const capsule_header *a, const capsule_header *b) {
   return a->n_layers == b->n_layers && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim &&
-         a->rope_style == b->rope_style && !memcmp(&a->rope_base, &b->rope_base, sizeof(double)) &&
-         !memcmp(&a->rope_scale, &b->rope_scale, sizeof(double));
+         a->rope_style == b->rope_style && a->rope_base == b->rope_base &&
+         a->rope_scale == b->rope_scale;
 }
 
 forge_status capsule_compare(const capsule_header *is, const capsule_header *want,
                              const forge_request *request) {
   if (request) TRY(compare_request(is, request));
-  if (memcmp(is->model_hash, want->model_hash, 32) || !same_shape(is, want))
+  if (!same_bytes(is->model_hash, want->model_hash, 32) || !same_shape(is, want))
     return differ("the model", "its keys and values were made with other weights");
-  if (memcmp(is->tokenizer_hash, want->tokenizer_hash, 32))
+  if (!same_bytes(is->tokenizer_hash, want->tokenizer_hash, 32))
     return differ("the tokenizer", "its token ids mean other text");
-  if (memcmp(is->adapter_hash, want->adapter_hash, 32) ||
-      memcmp(&is->adapter_scale, &want->adapter_scale, sizeof is->adapter_scale))
+  if (!same_bytes(is->adapter_hash, want->adapter_hash, 32) ||
+      is->adapter_scale != want->adapter_scale)
     return differ("the adapter", "its keys and values were made with another one");
-  if (is->n_tokens != want->n_tokens || memcmp(is->prefix_hash, want->prefix_hash, 16))
+  if (is->n_tokens != want->n_tokens || !same_bytes(is->prefix_hash, want->prefix_hash, 16))
     return differ("the prompt", "its keys and values are those of other tokens");
   if (is->dtype != want->dtype)
     return differ("the type of keys and values", "give both phases the same kv_dtype");

@@ -1,8 +1,6 @@
 /* handover.c -- see handover.h. */
 #include "handover.h"
 
-#include <string.h>
-
 #include "hash.h"
 
 static forge_status read_pages(void *ctx, uint32_t layer, uint32_t which, uint64_t start,

@@ -87,7 +87,7 @@ static forge_status fill_table(phase *p) {
 
 static forge_status reserve(phase *p) {
   const uint64_t input = phase_input_layout(p).bytes;
-  uint64_t kv;
+  uint64_t kv = 0;
   TRY(size_pages(p, &kv));
   if (!(p->staging = mem_zalloc(input))) return FAIL(FORGE_E_OOM, "inputs of a phase");
   TRY(fill_table(p));

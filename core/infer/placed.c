@@ -61,8 +61,8 @@ static forge_status placed_create(forge_model *model, forge_device *device, plac
   forge_status st = forge_model_describe(model, &config);
   if (!st) st = arch_params(&config, &w->params, &w->n);
   if (st) goto fail;
-  w->stored = mem_zalloc_array(w->n, sizeof *w->stored);
-  w->buffers = mem_zalloc_array(w->n, sizeof(*w->buffers));
+  w->stored = mem_zalloc_array(w->n, sizeof(void *));
+  w->buffers = mem_zalloc_array(w->n, sizeof(void *));
   if (!w->stored || !w->buffers) st = FAIL(FORGE_E_OOM, "%u weights", w->n);
   for (uint32_t i = 0; !st && i < w->n; i++) st = place_one(w, i);
   if (!st) st = place_freqs(w, &config);
