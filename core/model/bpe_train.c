@@ -102,7 +102,7 @@ static forge_status find_pair(trainer *t, int32_t left, int32_t right, uint32_t 
 /* |count| more of the pair in word |word|; below zero: fewer. */
 static forge_status count_pair(trainer *t, int32_t left, int32_t right, int64_t count,
                                uint32_t where) {
-  uint32_t index;
+  uint32_t index = 0;
   TRY(find_pair(t, left, right, &index));
   pair *p = &t->pairs[index];
   p->count += count;
@@ -194,7 +194,7 @@ static forge_status take_word(trainer *t, const char *s, word w, uint32_t count,
 static forge_status count_words(trainer *t, char *s, uint32_t n, words *list) {
   t->symbols = mem_zalloc_array(n, sizeof *t->symbols);
   if (!t->symbols) return out_of_memory();
-  qsort_r(list->items, list->n, sizeof *list->items, by_bytes, s);
+  if (list->n) qsort_r(list->items, list->n, sizeof *list->items, by_bytes, s);
   uint32_t at = 0;
   for (size_t i = 0, next; i < list->n; i = next) {
     for (next = i + 1; next < list->n && !by_bytes(&list->items[i], &list->items[next], s);) next++;
@@ -265,7 +265,7 @@ static forge_status join_in_word(trainer *t, uint32_t index, int32_t left, int32
 
 static forge_status join_everywhere(trainer *t, uint32_t index) {
   const int32_t left = t->pairs[index].left, right = t->pairs[index].right;
-  int32_t joined;
+  int32_t joined = 0;
   TRY(join_pieces(t, left, right, &joined));
   uint32_t *where = t->pairs[index].words; /* the pair array may move below */
   const size_t n = t->pairs[index].n;
@@ -306,8 +306,8 @@ static forge_status train(trainer *t, const char *s, uint32_t n, uint32_t vocab_
   mem_free(copy);
   TRY(st);
   while (t->out->n < vocab_size) {
-    bool found;
-    uint32_t best;
+    bool found = false;
+    uint32_t best = 0;
     TRY(best_pair(t, &found, &best));
     if (!found) break;
     TRY(join_everywhere(t, best));

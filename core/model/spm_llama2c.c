@@ -33,7 +33,7 @@ static forge_status count_rows(const uint8_t *data, uint64_t bytes, uint32_t *ou
   uint32_t n = 0;
   if (bytes < HEADER) return FAIL(FORGE_E_CORRUPT, "tokenizer.bin: %u bytes", (unsigned)bytes);
   for (uint64_t at = HEADER; at < bytes; n++) {
-    row r;
+    row r = {0};
     if (n >= TOKENIZER_MAX_PIECES)
       return FAIL(FORGE_E_CORRUPT, "tokenizer.bin: more than %d pieces", TOKENIZER_MAX_PIECES);
     TRY(read_row(data, bytes, at, n, &r, &at));
@@ -72,7 +72,7 @@ static forge_status take_rows(const uint8_t *data, uint64_t bytes, tokenizer_voc
                               buffer *texts) {
   uint64_t at = HEADER;
   for (uint32_t i = 0; i < v->n; i++) {
-    row r;
+    row r = {0};
     TRY(read_row(data, bytes, at, i, &r, &at));
     const size_t before = texts->n;
     add_piece(i, &r, texts);

@@ -92,7 +92,7 @@ static forge_status count_ids(json_draft *draft, const json_t *added) {
   const uint64_t entries = json_object_size(draft->ids) + json_array_size(added);
   const char *name;
   json_t *value;
-  uint32_t id;
+  uint32_t id = 0;
   json_object_foreach(draft->ids, name, value) {
     TRY(check_id(value, "model.vocab", name, entries, &id));
     if (id >= draft->n) draft->n = id + 1;

@@ -91,7 +91,7 @@ static forge_status add_step(tokenizer_rules *rules, const place *where, uint8_t
 
 static forge_status add_prefix(tokenizer_rules *rules, const place *where, const char *prefix,
                                bool first_only) {
-  normalize_step *step;
+  normalize_step *step = NULL;
   TRY(add_step(rules, where, NORMALIZE_PREPEND, &step));
   step->unless_present = true;
   step->first_only = first_only;
@@ -101,8 +101,8 @@ static forge_status add_prefix(tokenizer_rules *rules, const place *where, const
 }
 
 static forge_status add_replace(const json_t *item, const place *where, tokenizer_rules *rules) {
-  normalize_step *step;
-  bool literal;
+  normalize_step *step = NULL;
+  bool literal = false;
   TRY(add_step(rules, where, NORMALIZE_REPLACE, &step));
   TRY(take_pattern(item, where, &step->from, &literal));
   TRY(take_text(item, where, "content", &step->to));
@@ -115,7 +115,7 @@ static forge_status add_replace(const json_t *item, const place *where, tokenize
 
 static forge_status add_normalizer(const json_t *item, const place *where, tokenizer_rules *rules) {
   const char *type = type_of(item);
-  normalize_step *step;
+  normalize_step *step = NULL;
   if (!strcmp(type, "NFC")) return add_step(rules, where, NORMALIZE_NFC, &step);
   if (!strcmp(type, "Replace")) return add_replace(item, where, rules);
   if (strcmp(type, "Prepend")) return refuse(where, "type", type);
@@ -139,9 +139,9 @@ static forge_status behaviour_of(const json_t *item, const place *where, uint8_t
 }
 
 static forge_status add_split(const json_t *item, const place *where, tokenizer_rules *rules) {
-  uint8_t behaviour;
+  uint8_t behaviour = 0;
   char *pattern = NULL;
-  bool literal;
+  bool literal = false;
   TRY(behaviour_of(item, where, &behaviour));
   forge_status st = take_pattern(item, where, &pattern, &literal);
   if (!st) {
@@ -169,7 +169,7 @@ static forge_status add_metaspace(const json_t *item, const place *where, tokeni
   const char *scheme = json_string_value(json_object_get(item, "prepend_scheme"));
   if (!scheme) scheme = flag(item, "add_prefix_space", true) ? "always" : "never";
   if (!is_first(rules)) return refuse(where, "type", "Metaspace behind other steps");
-  normalize_step *step;
+  normalize_step *step = NULL;
   TRY(add_step(rules, where, NORMALIZE_REPLACE, &step));
   TRY(take_text(item, where, "replacement", &step->to));
   step->from = mem_strdup(" ");
