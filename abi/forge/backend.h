@@ -2,7 +2,7 @@
  * it.
  *
  * A backend is a shared object with one exported symbol, forge_backend_entry_v1(). The core calls
- * it once with a forge_hello; the backend answers with its table. Everything else happens through
+ * it once with a forge_hello (and again only after shutdown()); the backend answers with its table. Everything else happens through
  * that table.
  *
  * Lifecycle: DISCOVERED (manifest read) -> LOADED (dlopen NOW|LOCAL|NODELETE, never closed) ->
@@ -83,7 +83,7 @@ typedef struct forge_reply {
 
 typedef struct forge_probe {
   uint32_t size, n_devices;
-  int32_t score; /* among variants of one backend the higher is preferred */
+  int32_t score; /* for reports; among variants of one backend the manifest's order decides */
   uint32_t rsv;
   const char *driver;  /* driver or library and its version, NULL if none */
   const char *why_not; /* with n_devices 0: what is missing and what to do; lives for ever */

@@ -31,6 +31,12 @@ struct library {
   host_report late; /* the last report of any thread, for failures behind submit() */
 };
 
+/* manifest_value.c: false where the text is no such value. */
+bool value_int(const char *s, int64_t min, int64_t max, int64_t *out);
+bool value_number(const char *s, double *out);
+bool value_bool(const char *s, bool *out);
+uint32_t value_type(const char *s); /* MANIFEST_INT ..; 0: none */
+
 /* host.c */
 void host_init(library *lib);
 void host_forget_report(void);

@@ -3,12 +3,11 @@
 #include "manifest.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <ini.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "file.h"
+#include "loader_parts.h"
 
 enum {
   MAX_MANIFEST_BYTES = 1 << 16,
@@ -74,40 +73,10 @@ static forge_status out_of_memory(const parser *p) {
 
 /* ---- values ---- */
 
-static bool parse_int(const char *s, int64_t min, int64_t max, int64_t *out) {
-  char *end;
-  errno = 0;
-  const long long value = strtoll(s, &end, 10);
-  *out = value;
-  return !errno && end != s && !*end && value >= min && value <= max;
-}
-
-static bool parse_number(const char *s, double *out) {
-  char *end;
-  *out = strtod(s, &end);
-  return end != s && !*end && *out - *out == 0; /* neither infinite nor NaN */
-}
-
-static bool parse_bool(const char *s, bool *out) {
-  static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
-  for (size_t i = 0; i < COUNT_OF(words); i++) {
-    if (strcmp(s, words[i])) continue;
-    *out = i & 1;
-    return true;
-  }
-  return false;
-}
-
 static bool is_name(const char *s) {
   const size_t n = strlen(s);
   if (!n || n > MAX_NAME_BYTES || !islower((unsigned char)*s)) return false;
   return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == n;
-}
-
-static const char *const type_names[] = {"", "int", "bool", "string", "float"};
-
-const char *manifest_type_name(uint32_t type) {
-  return type < COUNT_OF(type_names) ? type_names[type] : "";
 }
 
 static forge_status set_text(const parser *p, char **to, const char *value) {
@@ -124,8 +93,7 @@ static forge_status set_hash(const parser *p, const row *r, char **to, const cha
 }
 
 static forge_status set_type(const parser *p, uint32_t *to, const char *value) {
-  for (uint32_t i = 1; i < COUNT_OF(type_names); i++)
-    if (!strcmp(value, type_names[i])) *to = i;
+  *to = value_type(value);
   return *to ? FORGE_OK : wrong(p, "type '%s' must be int, bool, string or float", value);
 }
 
@@ -133,11 +101,11 @@ static forge_status set(const parser *p, const row *r, void *into, const char *v
   void *to = (char *)into + r->at;
   switch (r->is) {
   case INT:
-    if (parse_int(value, r->min, r->max, to)) return FORGE_OK;
+    if (value_int(value, r->min, r->max, to)) return FORGE_OK;
     return wrong(p, "%s = '%s' must be a whole number from %lld to %lld", r->key, value,
                  (long long)r->min, (long long)r->max);
   case YES_NO:
-    return parse_bool(value, to) ? FORGE_OK
+    return value_bool(value, to) ? FORGE_OK
                                  : wrong(p, "%s = '%s' must be yes or no", r->key, value);
   case NAME:
     if (is_name(value)) return set_text(p, to, value);
@@ -150,7 +118,7 @@ static forge_status set(const parser *p, const row *r, void *into, const char *v
     return wrong(p, "probe = '%s' must be inprocess or subprocess", value);
   case TYPE: return set_type(p, to, value);
   case NUMBER:
-    if (parse_number(value, to)) return FORGE_OK;
+    if (value_number(value, to)) return FORGE_OK;
     return wrong(p, "%s = '%s' is no number", r->key, value);
   case TEXT: break;
   }
@@ -276,35 +244,6 @@ static char *next_line(char *to, int size, void *user) {
 }
 
 /* ---- the whole ---- */
-
-void manifest_range(const manifest_option *o, char out[64]) {
-  if (o->has_min && o->has_max)
-    snprintf(out, 64, "from %.10g to %.10g", o->min, o->max);
-  else if (o->has_min || o->has_max)
-    snprintf(out, 64, "%s %.10g", o->has_min ? "from" : "up to", o->has_min ? o->min : o->max);
-  else
-    snprintf(out, 64, "%s", o->type == MANIFEST_BOOL ? "yes or no" : "any");
-}
-
-forge_status manifest_check_option(const manifest_option *o, const char *key, const char *value,
-                                   const char *origin) {
-  bool truth, ok = true;
-  double number = 0;
-  int64_t whole = 0;
-  if (o->type == MANIFEST_BOOL) ok = parse_bool(value, &truth);
-  if (o->type == MANIFEST_FLOAT) ok = parse_number(value, &number);
-  if (o->type == MANIFEST_INT) {
-    ok = parse_int(value, INT64_MIN, INT64_MAX, &whole);
-    number = (double)whole;
-  }
-  if (!ok)
-    return FAIL(FORGE_E_CONFIG, "%s: %s = '%s' must be %s %s", origin, key, value,
-                o->type == MANIFEST_INT ? "an" : "a", manifest_type_name(o->type));
-  if ((!o->has_min || number >= o->min) && (!o->has_max || number <= o->max)) return FORGE_OK;
-  char range[64];
-  manifest_range(o, range);
-  return FAIL(FORGE_E_CONFIG, "%s: %s = '%s' must be %s", origin, key, value, range);
-}
 
 static forge_status check_options(parser *p) {
   for (size_t i = 0; i < p->m->n_options; i++) {
