@@ -277,7 +277,7 @@ static bool by_row(const ref_call *c) {
 }
 
 bool ref64_rows(const ref_call *c) {
-  const int64_t columns = c->n_in ? ref_columns(c->in[0]) : 0;
+  const int64_t columns = c->n_in && c->in[0] ? ref_columns(c->in[0]) : 0;
   switch (c->op) {
   case FORGE_OP_REDUCE: reduce(c); return true;
   case FORGE_OP_SOFTMAX:
