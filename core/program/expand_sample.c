@@ -72,7 +72,9 @@ static forge_tid probabilities(build *b, forge_tid sorted, forge_tid params, for
       b, build_mul(b, temperature, build_unary(b, temperature, FORGE_UNARY_STEP)), greedy);
   const forge_tid top = build_slice(b, sorted, 1, 0, 1);
   forge_tid z = formula_div(b, formula_sub(b, sorted, top), heat);
-  const forge_tid k = build_dense(b, build_slice(b, iparams, 1, 0, 1));
+  const forge_tid given = build_slice(b, iparams, 1, 0, 1);
+  const forge_tid k =
+      build_binary(b, given, formula_constant(b, 0, FORGE_I32, given), FORGE_BINARY_MAX);
   const forge_tid length = formula_mask(b, k, k, FORGE_MASK_TENSOR, (double)t.dim[1]);
   z = formula_mask(b, z, build_reshape(b, length, 1, t.dim), FORGE_MASK_LENGTH, -INFINITY);
   const forge_tid p = build_softmax(b, z, 1);
@@ -81,12 +83,15 @@ static forge_tid probabilities(build *b, forge_tid sorted, forge_tid params, for
   return formula_div(b, kept, formula_row(b, kept, FORGE_REDUCE_SUM));
 }
 
-/* 1 for the smallest prefix whose sum reaches top_p, the first always. */
+/* 1 for the smallest prefix whose sum reaches top_p, the first always. From 1 on nothing is cut,
+ * whatever the sums were rounded to. */
 static forge_tid nucleus(build *b, forge_tid p, forge_tid params) {
   const forge_tid before = formula_sub(b, running_sum(b, p), p);
   const forge_tid some = build_slice(b, params, 1, 1, 1);
-  const forge_tid top_p =
-      build_binary(b, some, formula_constant(b, 1e-30, FORGE_F32, some), FORGE_BINARY_MAX);
+  const forge_tid least = formula_constant(b, 1e-30, FORGE_F32, some);
+  const forge_tid one = formula_constant(b, 1, FORGE_F32, some);
+  const forge_tid all = not_above_zero(b, formula_sub(b, one, some));
+  const forge_tid top_p = build_add(b, build_binary(b, some, least, FORGE_BINARY_MAX), all);
   return build_unary(b, column_minus(b, top_p, before), FORGE_UNARY_STEP);
 }
 

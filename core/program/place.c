@@ -150,8 +150,9 @@ static forge_status take_devices(forge_program *p, const forge_program_options *
   for (uint32_t i = 0; i < o->n_fallback; i++) {
     if (p->n_devices == COMPILE_MAX_DEVICES)
       return FAIL(FORGE_E_INVALID, "at most %d fallback devices", COMPILE_MAX_DEVICES - 1);
-    if (o->fallbacks[i] != p->devices[0].device)
-      p->devices[p->n_devices++].device = o->fallbacks[i];
+    if (o->fallbacks[i] == p->devices[0].device) continue;
+    device_retain(o->fallbacks[i]);
+    p->devices[p->n_devices++].device = o->fallbacks[i];
   }
   return FORGE_OK;
 }

@@ -86,7 +86,10 @@ static forge_status build_segment(forge_program *p, program_segment *s, const ui
     s->prog = NULL;
     st = device_failed(d->device, st, "prog_create");
   }
-  s->prog_workspace = info.workspace_bytes;
+  if (!st) {
+    s->prog_workspace = info.workspace_bytes;
+    device_note_memory(d->device, "program", (int64_t)info.workspace_bytes);
+  }
   s->n_bind = low.desc.n_bind;
   s->bind_what = low.bind_what;
   low.bind_what = NULL;
@@ -136,6 +139,7 @@ forge_status program_create(forge_device *device, const forge_builder *builder,
   p->prog_flags = FORGE_PROGRAM_REPLAYABLE |
                   (o->flags & FORGE_COMPILE_DETERMINISTIC ? FORGE_PROGRAM_DETERMINISTIC : 0u);
   p->prog_id = atomic_fetch_add(&next_prog_id, 1);
+  device_retain(device);
   p->devices[0].device = device;
   p->n_devices = 1;
   const forge_status st = compile(p, builder, o);
@@ -171,11 +175,15 @@ void forge_program_destroy(forge_program *p) {
       forge_device *device = p->devices[s->device].device;
       (void)forge_device_wait(device); /* a failure of the work was told to who waits for it */
       device_table(device)->prog_destroy(s->prog);
+      device_note_memory(device, "program", -(int64_t)s->prog_workspace);
     }
     mem_free(s->bind);
     mem_free(s->bind_what);
   }
-  for (uint32_t d = 0; d < p->n_devices; d++) finish_device(&p->devices[d], p->n_names);
+  for (uint32_t d = 0; d < p->n_devices; d++) {
+    finish_device(&p->devices[d], p->n_names);
+    forge_device_close(p->devices[d].device);
+  }
   mem_free(p->segments);
   mem_free(p->copies);
   mem_free(p->names);
