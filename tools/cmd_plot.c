@@ -76,6 +76,11 @@ static FILE *open_metrics(const char *path) {
   return fopen(inside, "rbe");
 }
 
+/* A curve without points would only fill the legend. */
+static void keep(runs *r, const plot_curve *curve) {
+  if (curve->n) r->curve[r->n++] = *curve;
+}
+
 static bool load_run(const cli *c, const char *path, int number, bool alone, runs *r) {
   char name[100];
   FILE *f = open_metrics(path);
@@ -86,28 +91,21 @@ static bool load_run(const cli *c, const char *path, int number, bool alone, run
             path);
     return false;
   }
-  plot_curve *train = &r->curve[r->n], *validation = &r->curve[r->n + 1];
-  *train = (plot_curve){.style = PLOT_LINE, .colour = alone ? 0 : number};
-  *validation = (plot_curve){.style = PLOT_MARKED, .colour = alone ? 1 : number};
+  plot_curve train = {.style = PLOT_LINE, .colour = alone ? 0 : number},
+             validation = {.style = PLOT_MARKED, .colour = alone ? 1 : number};
   run_name(path, name, sizeof name);
-  snprintf(train->name, sizeof train->name, "%s%straining", alone ? "" : name, alone ? "" : ", ");
-  snprintf(validation->name, sizeof validation->name, "%s%svalidation", alone ? "" : name,
+  snprintf(train.name, sizeof train.name, "%s%straining", alone ? "" : name, alone ? "" : ", ");
+  snprintf(validation.name, sizeof validation.name, "%s%svalidation", alone ? "" : name,
            alone ? "" : ", ");
-  const bool good = read_lines(f, train, validation, cli_flag(c, "log-y"));
+  const bool good = read_lines(f, &train, &validation, cli_flag(c, "log-y"));
+  const bool empty = !train.n;
   fclose(f);
-  r->n += 2;
-  if (good && train->n) return true;
+  keep(r, &train);
+  keep(r, &validation);
+  if (good && !empty) return true;
   fprintf(stderr, "forge plot: %s: holds no loss to draw%s\n", path,
           good ? "; has the run logged a step yet?" : "");
   return false;
-}
-
-/* Curves without points would only fill the legend. */
-static void drop_empty(runs *r) {
-  size_t kept = 0;
-  for (size_t i = 0; i < r->n; i++)
-    if (r->curve[i].n) r->curve[kept++] = r->curve[i];
-  r->n = kept;
 }
 
 static void print_json(const char *path, size_t curves) {
@@ -140,7 +138,6 @@ static int run(cli *c) {
   bool good = true;
   while (cli_arg(c, n)) n++;
   for (uint32_t i = 0; i < n && good; i++) good = load_run(c, cli_arg(c, i), (int)i, n == 1, &r);
-  drop_empty(&r);
   const int rc = good ? write_picture(c, &r) : CLI_FAILED;
   for (size_t i = 0; i < r.n; i++) free(r.curve[i].point);
   return rc;

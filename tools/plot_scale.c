@@ -23,9 +23,11 @@ static void linear_ticks(plot_scale *s, int wanted, bool widen) {
   }
   const int decimals = (int)-floor(log10(step) + 1e-9);
   s->decimals = decimals > 0 ? decimals : 0;
-  for (double k = ceil(s->lo / step - 1e-9); s->n_tick < PLOT_TICKS; k++) {
-    if (k * step > s->hi + step * 1e-6) break;
-    s->tick[s->n_tick++] = k * step + 0.0; /* no -0 */
+  const double first = ceil(s->lo / step - 1e-9);
+  while (s->n_tick < PLOT_TICKS) {
+    const double at = (first + s->n_tick) * step + 0.0; /* no -0 */
+    if (at > s->hi + step * 1e-6) break;
+    s->tick[s->n_tick++] = at;
   }
 }
 
@@ -38,7 +40,8 @@ static void log_ticks(plot_scale *s, int wanted) {
     return;
   }
   s->decimals = -1;
-  for (double e = floor(log10(s->lo)); e <= ceil(log10(s->hi)); e++)
+  const int first = (int)floor(log10(s->lo)), last = (int)ceil(log10(s->hi));
+  for (int e = first; e <= last; e++)
     for (int i = 0; i < per_decade && s->n_tick < PLOT_TICKS; i++) {
       const double at = round_steps[i] * pow(10, e);
       if (at >= s->lo * 0.999 && at <= s->hi * 1.001) s->tick[s->n_tick++] = at;

@@ -5,7 +5,8 @@
 
 #include "hash.h"
 
-static const char header_magic[8] = "FORGECKP", footer_magic[8] = "FORGECKE";
+static const uint8_t header_magic[8] = {'F', 'O', 'R', 'G', 'E', 'C', 'K', 'P'};
+static const uint8_t footer_magic[8] = {'F', 'O', 'R', 'G', 'E', 'C', 'K', 'E'};
 enum { HEADER_HASHED = FORMAT_HEADER - 16, FOOTER_HASHED = 32 };
 
 static void put_u64(uint8_t *to, uint64_t value) {
@@ -106,10 +107,10 @@ void format_put_footer(uint8_t out[FORMAT_FOOTER], const uint8_t header[FORMAT_H
 forge_status format_get_header(const uint8_t bytes[FORMAT_HEADER], const char *path,
                                uint64_t *out_step) {
   uint8_t hash[16];
-  if (memcmp(bytes, header_magic, 8))
+  if (memcmp(bytes, header_magic, 8) != 0)
     return FAIL(FORGE_E_CORRUPT, "%s: the header does not begin like a checkpoint's", path);
   hash_xxh128(bytes, HEADER_HASHED, 0, hash);
-  if (memcmp(hash, bytes + HEADER_HASHED, 16))
+  if (memcmp(hash, bytes + HEADER_HASHED, 16) != 0)
     return FAIL(FORGE_E_CORRUPT, "%s: the header fails its checksum", path);
   const uint32_t version = get_u32(bytes + 8), chunk = get_u32(bytes + 12);
   if (version != FORMAT_VERSION || chunk != FORMAT_CHUNK)
@@ -124,10 +125,10 @@ forge_status format_get_footer(const uint8_t bytes[FORMAT_FOOTER],
                                const uint8_t header[FORMAT_HEADER], uint64_t file_bytes,
                                const char *path, format_footer *out) {
   uint8_t hash[16];
-  if (memcmp(bytes + 48, footer_magic, 8))
+  if (memcmp(bytes + 48, footer_magic, 8) != 0)
     return FAIL(FORGE_E_CORRUPT, "%s: the footer is missing; the file is cut or overwritten", path);
   footer_hash(bytes, header, hash);
-  if (memcmp(hash, bytes + 32, 16))
+  if (memcmp(hash, bytes + 32, 16) != 0)
     return FAIL(FORGE_E_CORRUPT, "%s: the footer fails its checksum", path);
   *out = (format_footer){
       .offset = get_u64(bytes), .bytes = get_u64(bytes + 8), .file_bytes = get_u64(bytes + 56)};

@@ -30,7 +30,7 @@ static forge_status read_manifest(state_file *f, const format_footer *footer) {
   format_hash hash;
   forge_status st = read_at(f, s, footer->bytes, footer->offset);
   if (!st) hash_xxh128(s, footer->bytes, 0, hash.bytes);
-  if (!st && memcmp(&hash, &footer->manifest, sizeof hash))
+  if (!st && memcmp(&hash, &footer->manifest, sizeof hash) != 0)
     st = FAIL(FORGE_E_CORRUPT, "%s: the manifest fails its checksum", f->path);
   if (!st) st = format_get_manifest(s, footer->bytes, footer->offset, f->path, &f->manifest);
   mem_free(s);
@@ -84,7 +84,7 @@ forge_status state_file_chunk(state_file *f, const format_item *item, size_t i, 
   format_hash hash;
   TRY(read_at(f, f->chunk, filled, item->offset + at));
   hash_xxh128(f->chunk, filled, 0, hash.bytes);
-  if (memcmp(&hash, &item->chunk[i], sizeof hash))
+  if (memcmp(&hash, &item->chunk[i], sizeof hash) != 0)
     return FAIL(FORGE_E_CORRUPT, "%s: %s '%s' fails its checksum (bytes %llu to %llu of the file)",
                 f->path, item->blob ? "blob" : "tensor", item->name,
                 (unsigned long long)(item->offset + at),

@@ -11,8 +11,8 @@
 #include "file.h"
 
 static bool step_of(const char *leaf, uint64_t *out_step) {
-  if (strncmp(leaf, "step-", 5) || strspn(leaf + 5, "0123456789") != 20 ||
-      strcmp(leaf + 25, ".fck"))
+  if (strncmp(leaf, "step-", 5) != 0 || strspn(leaf + 5, "0123456789") != 20 ||
+      strcmp(leaf + 25, ".fck") != 0)
     return false;
   char *end;
   errno = 0;
@@ -87,7 +87,8 @@ static void reap_leftovers(const forge_store *store) {
   DIR *dir = opendir(store->path);
   if (!dir) return;
   for (const struct dirent *entry; (entry = readdir(dir));) {
-    if (strncmp(entry->d_name, "step-", 5) || !text_ends_with(entry->d_name, ".part")) continue;
+    if (strncmp(entry->d_name, "step-", 5) != 0 || !text_ends_with(entry->d_name, ".part"))
+      continue;
     char *path = file_join(store->path, entry->d_name);
     if (path && store->io->unlink(store->io->ctx, path))
       log_line(FORGE_LOG_WARN, "%s: left by an interrupted save and cannot be removed: %s", path,

@@ -51,7 +51,7 @@ static forge_status settle(train_settings *s, bool resume) {
   mem_free(path);
   if (st) return st;
   if (!s->decay_steps) s->decay_steps = s->steps;
-  if (s->warmup >= s->decay_steps && strcmp(s->schedule, "constant"))
+  if (s->warmup >= s->decay_steps && strcmp(s->schedule, "constant") != 0)
     return FAIL(FORGE_E_CONFIG, "warmup (%" PRIu64 ") must be less than decay_steps (%" PRIu64 ")",
                 s->warmup, s->decay_steps);
   return FORGE_OK;
@@ -86,7 +86,7 @@ static forge_status check_cursor(const forge_trainer *t, const char *cursor, uin
   forge_status st = FORGE_OK;
   if (!data)
     st = FAIL(FORGE_E_CORRUPT, "the checkpoint's cursor names no data");
-  else if (strcmp(data, t->data.identity))
+  else if (strcmp(data, t->data.identity) != 0)
     st = FAIL(FORGE_E_MISMATCH, "the run was started with other data; give it the same text and "
                                 "tokenizer, or start a new run in another folder");
   json_decref(o);

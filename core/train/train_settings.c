@@ -80,7 +80,7 @@ static forge_status set_number(const row *r, void *field_, const char *value, co
 
 static forge_status set_flag(const row *r, bool *field_, const char *value, const char *origin) {
   const bool yes = !strcmp(value, "true");
-  if (!yes && strcmp(value, "false"))
+  if (!yes && strcmp(value, "false") != 0)
     return FAIL(FORGE_E_CONFIG, "%s: %s is '%s'; it must be true or false", origin, r->name, value);
   *field_ = yes;
   return FORGE_OK;
@@ -190,7 +190,7 @@ char *train_settings_write(const train_settings *s) {
 static forge_status merge_row(train_settings *recorded, const train_settings *s, const row *r) {
   char *old = value_text(recorded, r), *new = value_text(s, r);
   forge_status st = old && new ? FORGE_OK : FAIL(FORGE_E_OOM, "resume: no memory");
-  if (!st && strcmp(old, new)) {
+  if (!st && strcmp(old, new) != 0) {
     if (!r->may_change)
       st = FAIL(FORGE_E_MISMATCH,
                 "resume: %s is %s now but the run was started with %s; take it back, or start a "
