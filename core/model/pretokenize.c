@@ -51,7 +51,7 @@ static const struct {
 
 forge_status pretokenize_add_named(pretokenizer *p, const char *name) {
   for (size_t i = 0; i < COUNT_OF(known); i++) {
-    if (strcmp(known[i].name, name)) continue;
+    if (strcmp(known[i].name, name) != 0) continue;
     for (size_t k = 0; k < 2 && known[i].patterns[k]; k++)
       TRY(pretokenize_add(p, known[i].patterns[k], false, SPLIT_ISOLATED, false));
     return FORGE_OK;
@@ -66,7 +66,7 @@ static bool is_known(const pretokenizer *p, size_t row) {
     const char *pattern = known[row].patterns[k];
     if (!pattern || k >= p->n) return !pattern && k == p->n;
     if (p->steps[k].literal || p->steps[k].invert || p->steps[k].behaviour != SPLIT_ISOLATED ||
-        strcmp(p->steps[k].pattern, pattern))
+        strcmp(p->steps[k].pattern, pattern) != 0)
       return false;
   }
   return p->n == 2;

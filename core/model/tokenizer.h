@@ -94,9 +94,6 @@ forge_status tokenizer_from_folder(const char *dir, forge_tokenizer **out_tokeni
 /* A tokenizer.json that Forge and Hugging Face's library read the same; the caller frees it
  * (forge_text_free). SPM scores become merges. */
 forge_status tokenizer_json_write(const forge_tokenizer *tokenizer, char **out_json);
-/* The tokenizer_config.json that belongs beside it: names of BOS, EOS, UNK, PAD, which
- * tokenizer.json alone does not say; the caller frees it. */
-forge_status tokenizer_config_write(const forge_tokenizer *tokenizer, char **out_json);
 
 /* The tokenizer in GGUF's terms, for writing the tokenizer.ggml.* keys. Pieces, types, scores, and
  * merges ("left right") are in order; |scores| is NULL for "gpt2", |merges| for "llama". */

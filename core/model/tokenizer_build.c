@@ -221,8 +221,9 @@ static bool is_word_safe(const tokenizer_vocab *v) {
   for (uint32_t i = 0; i < v->n; i++) {
     const tokenizer_piece p = v->pieces[i];
     for (uint32_t at = 1; at + SPACE_MARK_BYTES <= p.n; at++) {
-      if (memcmp(p.s + at, SPACE_MARK, SPACE_MARK_BYTES)) continue;
-      if (at < SPACE_MARK_BYTES || memcmp(p.s + at - SPACE_MARK_BYTES, SPACE_MARK, 3)) return false;
+      if (memcmp(p.s + at, SPACE_MARK, SPACE_MARK_BYTES) != 0) continue;
+      if (at < SPACE_MARK_BYTES || memcmp(p.s + at - SPACE_MARK_BYTES, SPACE_MARK, 3) != 0)
+        return false;
     }
   }
   return true;

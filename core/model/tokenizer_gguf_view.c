@@ -176,6 +176,7 @@ static forge_status view_all(const forge_tokenizer *t, tokenizer_gguf *view) {
 }
 
 forge_status tokenizer_gguf_view(const forge_tokenizer *tokenizer, tokenizer_gguf *out_view) {
+  *out_view = (tokenizer_gguf){0};
   const forge_status st = view_all(tokenizer, out_view);
   if (st) tokenizer_gguf_free(out_view);
   return st;

@@ -26,7 +26,7 @@ static bool replace_nuls(char *json, size_t n) {
   for (size_t i = 0; i + 1 < n; i++) {
     if (json[i] != '\\') continue;
     if (i + 6 <= n && !memcmp(json + i, "\\u0000", 6)) {
-      memcpy(json + i, "\\ufdd0", 6);
+      for (int k = 0; k < 4; k++) json[i + 2 + k] = "fdd0"[k];
       any = true;
     }
     i++; /* what follows a backslash begins no other escape */

@@ -66,7 +66,7 @@ static forge_status take_processor(json_draft *draft, const json_t *processor, c
 static forge_status take_processors(json_draft *draft) {
   const json_t *post = json_object_get(draft->root, "post_processor");
   if (!post || json_is_null(post)) return FORGE_OK;
-  if (strcmp(word_of(post, "type"), "Sequence"))
+  if (strcmp(word_of(post, "type"), "Sequence") != 0)
     return take_processor(draft, post, "post_processor");
   const json_t *list = json_object_get(post, "processors");
   if (json_array_size(list) > MAX_PROCESSORS)

@@ -325,30 +325,3 @@ forge_status tokenizer_json_write(const forge_tokenizer *tokenizer, char **out_j
   *out_json = text_take(&t);
   return *out_json ? FORGE_OK : FORGE_E_OOM;
 }
-
-/* ---- tokenizer_config.json ---- */
-
-static void add_named(text *t, const tokenizer_vocab *v, const char *name, int32_t id) {
-  if (id < 0) return;
-  text_add(t, "  \"%s\": ", name);
-  add_piece(t, &v->pieces[id]);
-  text_add(t, ",\n");
-}
-
-forge_status tokenizer_config_write(const forge_tokenizer *tokenizer, char **out_json) {
-  const tokenizer_vocab *v = &tokenizer->vocab;
-  TRY(check_utf8(v));
-  text t = {0};
-  text_add(&t, "{\n");
-  add_named(&t, v, "bos_token", v->bos);
-  add_named(&t, v, "eos_token", v->eos);
-  add_named(&t, v, "unk_token", v->unk);
-  add_named(&t, v, "pad_token", v->pad);
-  text_add(&t,
-           "  \"add_bos_token\": %s,\n  \"add_eos_token\": %s,\n"
-           "  \"clean_up_tokenization_spaces\": false,\n"
-           "  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}\n",
-           word_for(v->add_bos), word_for(v->add_eos));
-  *out_json = text_take(&t);
-  return *out_json ? FORGE_OK : FORGE_E_OOM;
-}

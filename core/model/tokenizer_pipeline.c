@@ -56,7 +56,7 @@ static forge_status take_pattern(const json_t *item, const place *where, char **
   place inner = *where;
   snprintf(inner.path, sizeof inner.path, "%.140s.pattern", where->path);
   TRY(take_text(pattern, &inner, *out_literal ? "String" : "Regex", out));
-  return **out ? FORGE_OK : refuse(&inner, "", "an empty pattern");
+  return *out && **out ? FORGE_OK : refuse(&inner, "", "an empty pattern");
 }
 
 typedef forge_status (*item_fn)(const json_t *item, const place *where, tokenizer_rules *rules);
@@ -67,7 +67,7 @@ static forge_status each(const json_t *item, const place *where, const char *lis
   if (!item || json_is_null(item)) return FORGE_OK;
   if (!json_is_object(item))
     return FAIL(FORGE_E_CORRUPT, "tokenizer.json: %s is no object", where->path);
-  if (strcmp(type_of(item), "Sequence")) return fn(item, where, rules);
+  if (strcmp(type_of(item), "Sequence") != 0) return fn(item, where, rules);
   if (where->depth >= MAX_DEPTH) return refuse(where, "", "a deeper nesting");
   const json_t *items = json_object_get(item, list);
   if (!json_is_array(items))
@@ -81,18 +81,20 @@ static forge_status each(const json_t *item, const place *where, const char *lis
 
 /* ---- normalizer ---- */
 
-static forge_status add_step(tokenizer_rules *rules, const place *where, uint8_t kind,
-                             normalize_step **out) {
-  if (rules->n_steps == RULES_MAX_STEPS) return refuse(where, "", "more steps");
-  *out = &rules->steps[rules->n_steps++];
-  **out = (normalize_step){.kind = kind};
-  return FORGE_OK;
+/* A further step, NULL when there are too many. */
+static normalize_step *add_step(tokenizer_rules *rules, uint8_t kind) {
+  if (rules->n_steps == RULES_MAX_STEPS) return NULL;
+  normalize_step *step = &rules->steps[rules->n_steps++];
+  *step = (normalize_step){.kind = kind};
+  return step;
 }
+
+static forge_status too_many(const place *where) { return refuse(where, "", "one more step"); }
 
 static forge_status add_prefix(tokenizer_rules *rules, const place *where, const char *prefix,
                                bool first_only) {
-  normalize_step *step = NULL;
-  TRY(add_step(rules, where, NORMALIZE_PREPEND, &step));
+  normalize_step *step = add_step(rules, NORMALIZE_PREPEND);
+  if (!step) return too_many(where);
   step->unless_present = true;
   step->first_only = first_only;
   step->to = mem_strdup(prefix);
@@ -101,9 +103,9 @@ static forge_status add_prefix(tokenizer_rules *rules, const place *where, const
 }
 
 static forge_status add_replace(const json_t *item, const place *where, tokenizer_rules *rules) {
-  normalize_step *step = NULL;
+  normalize_step *step = add_step(rules, NORMALIZE_REPLACE);
   bool literal = false;
-  TRY(add_step(rules, where, NORMALIZE_REPLACE, &step));
+  if (!step) return too_many(where);
   TRY(take_pattern(item, where, &step->from, &literal));
   TRY(take_text(item, where, "content", &step->to));
   if (literal) return FORGE_OK;
@@ -115,11 +117,11 @@ static forge_status add_replace(const json_t *item, const place *where, tokenize
 
 static forge_status add_normalizer(const json_t *item, const place *where, tokenizer_rules *rules) {
   const char *type = type_of(item);
-  normalize_step *step = NULL;
-  if (!strcmp(type, "NFC")) return add_step(rules, where, NORMALIZE_NFC, &step);
+  if (!strcmp(type, "NFC")) return add_step(rules, NORMALIZE_NFC) ? FORGE_OK : too_many(where);
   if (!strcmp(type, "Replace")) return add_replace(item, where, rules);
-  if (strcmp(type, "Prepend")) return refuse(where, "type", type);
-  TRY(add_step(rules, where, NORMALIZE_PREPEND, &step));
+  if (strcmp(type, "Prepend") != 0) return refuse(where, "type", type);
+  normalize_step *step = add_step(rules, NORMALIZE_PREPEND);
+  if (!step) return too_many(where);
   rules->space_prefix = true;
   return take_text(item, where, "prepend", &step->to);
 }
@@ -169,14 +171,14 @@ static forge_status add_metaspace(const json_t *item, const place *where, tokeni
   const char *scheme = json_string_value(json_object_get(item, "prepend_scheme"));
   if (!scheme) scheme = flag(item, "add_prefix_space", true) ? "always" : "never";
   if (!is_first(rules)) return refuse(where, "type", "Metaspace behind other steps");
-  normalize_step *step = NULL;
-  TRY(add_step(rules, where, NORMALIZE_REPLACE, &step));
+  normalize_step *step = add_step(rules, NORMALIZE_REPLACE);
+  if (!step) return too_many(where);
   TRY(take_text(item, where, "replacement", &step->to));
   step->from = mem_strdup(" ");
   if (!step->from) return FAIL(FORGE_E_OOM, "tokenizer: rules");
   if (!strcmp(scheme, "always") || !strcmp(scheme, "first"))
     TRY(add_prefix(rules, where, step->to, scheme[0] == 'f'));
-  else if (strcmp(scheme, "never"))
+  else if (strcmp(scheme, "never") != 0)
     return refuse(where, "prepend_scheme", scheme);
   if (!flag(item, "split", true)) return FORGE_OK;
   return pretokenize_add(&rules->split, step->to, true, SPLIT_MERGED_WITH_NEXT, false);
@@ -189,7 +191,7 @@ static forge_status add_pretokenizer(const json_t *item, const place *where,
   if (!strcmp(type, "ByteLevel")) return add_byte_level(item, where, rules);
   if (!strcmp(type, "Metaspace")) return add_metaspace(item, where, rules);
   if (!strcmp(type, "Split")) return add_split(item, where, rules);
-  if (strcmp(type, "Digits")) return refuse(where, "type", type);
+  if (strcmp(type, "Digits") != 0) return refuse(where, "type", type);
   const bool single = flag(item, "individual_digits", false);
   return pretokenize_add(&rules->split, single ? "\\p{N}" : "\\p{N}+", false, SPLIT_ISOLATED,
                          false);
@@ -221,7 +223,7 @@ static forge_status add_print_replace(const json_t *item, const place *where,
 /* Only what takes back a first space: {"content": " ", "start": 1, "stop": 0}. */
 static forge_status add_strip(const json_t *item, const place *where, tokenizer_rules *rules) {
   const char *content = json_string_value(json_object_get(item, "content"));
-  if (!content || strcmp(content, " ")) return refuse(where, "content", content);
+  if (!content || strcmp(content, " ") != 0) return refuse(where, "content", content);
   if (json_integer_value(json_object_get(item, "stop"))) return refuse(where, "stop", "above 0");
   const json_int_t start = json_integer_value(json_object_get(item, "start"));
   if (start < 0 || start > 1) return refuse(where, "start", "above 1");
@@ -242,7 +244,7 @@ static forge_status add_decoder(const json_t *item, const place *where, tokenize
     if (!rules->byte_level) return refuse(where, "type", "ByteLevel without such a pre_tokenizer");
     return FORGE_OK;
   }
-  if (strcmp(type, "Metaspace")) return refuse(where, "type", type);
+  if (strcmp(type, "Metaspace") != 0) return refuse(where, "type", type);
   const char *mark = json_string_value(json_object_get(item, "replacement"));
   const char *scheme = json_string_value(json_object_get(item, "prepend_scheme"));
   rules->strip = scheme ? strcmp(scheme, "never") != 0 : flag(item, "add_prefix_space", true);

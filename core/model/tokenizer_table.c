@@ -30,7 +30,8 @@ bool piece_table_add(piece_table *table, uint32_t id, uint32_t *out_other) {
       return true;
     }
     const tokenizer_piece *other = &table->pieces[slot->id1 - 1];
-    if (slot->tag != tag || other->n != piece->n || memcmp(other->s, piece->s, piece->n)) continue;
+    if (slot->tag != tag || other->n != piece->n || memcmp(other->s, piece->s, piece->n) != 0)
+      continue;
     *out_other = slot->id1 - 1;
     return false;
   }

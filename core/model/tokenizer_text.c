@@ -65,7 +65,7 @@ static int32_t hex_digit(char c) {
 }
 
 int32_t tokenizer_byte_of_piece(const tokenizer_piece *piece) {
-  if (piece->n != 6 || memcmp(piece->s, "<0x", 3) || piece->s[5] != '>') return -1;
+  if (piece->n != 6 || memcmp(piece->s, "<0x", 3) != 0 || piece->s[5] != '>') return -1;
   const int32_t high = hex_digit(piece->s[3]), low = hex_digit(piece->s[4]);
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }

@@ -110,7 +110,8 @@ sample_bytes sample_llama2c_file(const sample_vocab *vocab) {
       k += mark ? 3 : 1;
     }
     sample_add(&file, &vocab->scores[i], 4);
-    sample_add(&file, &(int32_t){(int32_t)piece.n}, 4);
+    const int32_t n = (int32_t)piece.n;
+    sample_add(&file, &n, 4);
     sample_add(&file, piece.s, piece.n);
     free(piece.s);
   }
