@@ -97,11 +97,24 @@ static forge_status converted_rows(void *ctx, uint32_t index, uint32_t rope_styl
 static uint8_t fitting_type(const model_tensor *from, uint8_t wanted) {
   const int64_t cols = model_row_elems(from);
   if (cols % dtype_block_elems(wanted) == 0) return wanted;
-  const uint8_t next = cols % dtype_block_elems(FORGE_Q8_0) == 0 ? FORGE_Q8_0 : FORGE_F16;
-  log_line(FORGE_LOG_WARN,
-           "tensor %s: rows of %" PRId64 " are no whole blocks of %s; it is stored as %s",
-           from->name, cols, dtype_name(wanted), dtype_name(next));
-  return next;
+  return cols % dtype_block_elems(FORGE_Q8_0) == 0 ? FORGE_Q8_0 : FORGE_F16;
+}
+
+/* One line for all tensors that fell back to |to|. */
+static void report_fallback(const conversion *c, uint8_t wanted, uint8_t to) {
+  uint32_t n = 0;
+  const model_tensor *first = NULL;
+  for (uint32_t i = 0; i < c->n; i++) {
+    const model_tensor *t = &c->to[i];
+    if (t->rank < 2 || t->dtype != to || fitting_type(t, wanted) == wanted) continue;
+    if (!n++) first = t;
+  }
+  if (n)
+    log_line(FORGE_LOG_WARN,
+             "%" PRIu32 " matrices are stored as %s: their rows (of %" PRId64
+             " in %s) are no whole blocks of %s, which has %" PRIu32,
+             n, dtype_name(to), model_row_elems(first), first->name, dtype_name(wanted),
+             dtype_block_elems(wanted));
 }
 
 /* Vectors and gpt2's table of positions are small and added as they are: F32 unless a plain type is
@@ -128,6 +141,10 @@ static forge_status plan(conversion *c, uint8_t wanted) {
     if (from->rank < 2) continue;
     c->to[i].dim[0] = model_row_count(from);
     c->to[i].dim[1] = model_row_elems(from);
+  }
+  if (dtype_block_elems(wanted) > 1) {
+    report_fallback(c, wanted, FORGE_Q8_0);
+    report_fallback(c, wanted, FORGE_F16);
   }
   return FORGE_OK;
 }

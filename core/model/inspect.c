@@ -193,7 +193,7 @@ forge_status forge_inspect(const char *path, char **out_json) {
   inspect_set(o, "path", inspect_text(path, strlen(path)));
   const forge_status st = file_is_directory(path) ? inspect_folder(path, o) : inspect_file(path, o);
   if (!st) add_totals(o);
-  char *encoded = st ? NULL : json_dumps(o, JSON_INDENT(2));
+  char *encoded = st ? NULL : json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
   json_decref(o);
   TRY(st);
   *out_json = encoded ? mem_strdup(encoded) : NULL;
