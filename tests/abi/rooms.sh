@@ -7,14 +7,15 @@ order="base config loader device program model state train infer"
 bad=0
 check() { # file, rooms it may not include from
   file=$1; shift
+  here=$(dirname "$file")
   for header in $(grep -ohE '^#include "[^"]+"' "$file" | cut -d'"' -f2); do
     for room in "$@"; do
-      [ ! -e "$source/core/$room/$header" ] || { echo "$file includes $room's $header"; bad=1; }
+      [ -e "$here/$header" ] || [ ! -e "$source/core/$room/$header" ] || { echo "$file includes $room's $header"; bad=1; }
     done
   done
 }
 beside() { # rooms that stand on the same step
-  case $1 in config) echo loader ;; loader) echo ;; train) echo infer ;; infer) echo train ;; esac
+  case $1 in config) echo loader ;; loader) echo config ;; train) echo infer ;; infer) echo train ;; esac
 }
 right=$order
 for room in $order; do
