@@ -227,13 +227,13 @@ static uint64_t scratch_attention(const forge_tensor *const *in, uint32_t n_in,
 static uint8_t supports_attention(const forge_tensor *const *in, uint32_t n_in,
                                   const forge_tensor *const *out, uint32_t n_out,
                                   const void *attr) {
-  (void)n_in;
+  const forge_tensor *starts = cpu_at(in, n_in, 3), *table = cpu_at(in, n_in, 4);
   if (((const forge_attr_attention *)attr)->flags > FORGE_ATTENTION_CAUSAL)
     return FORGE_REASON_ATTRIBUTES;
   if (in[0]->rank != 4 || in[1]->rank != 4 || in[2]->rank != 4) return FORGE_REASON_SHAPE;
   if (in[0]->dtype != FORGE_F32 || !cpu_is_float(in[1]) || !cpu_is_float(in[2]))
     return FORGE_REASON_DTYPE;
-  if ((in[3] && in[3]->dtype != FORGE_I32) || (in[4] && in[4]->dtype != FORGE_I32))
+  if ((starts && starts->dtype != FORGE_I32) || (table && table->dtype != FORGE_I32))
     return FORGE_REASON_DTYPE;
   return cpu_all_are(out, n_out, FORGE_F32) ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
 }
@@ -246,10 +246,10 @@ static forge_status run_attention(const cpu_call *c) {
                  .q = &c->in[0],
                  .k = &c->in[1],
                  .v = &c->in[2],
-                 .starts = &c->in[3],
-                 .table = &c->in[4],
+                 .starts = cpu_in(c, 3),
+                 .table = cpu_in(c, 4),
                  .y = &c->out[0],
-                 .lse = &c->out[1],
+                 .lse = cpu_out(c, 1),
                  .batch = q->dim[0],
                  .queries = q->dim[1],
                  .heads = q->dim[2],

@@ -61,7 +61,7 @@ forge_status cpu_run_global_norm(const cpu_call *c) {
   const float norm = (float)sqrt(total);
   float factor = limit > 0.0 && (double)norm > limit ? (float)(limit / (double)norm) : 1.0f;
   if (!isfinite(norm)) factor = 0.0f;
-  if (c->out[0].data) memcpy(c->out[0].data, &norm, sizeof norm);
-  if (c->out[1].data) memcpy(c->out[1].data, &factor, sizeof factor);
+  if (cpu_out(c, 0)->data) memcpy(c->out[0].data, &norm, sizeof norm);
+  if (cpu_out(c, 1)->data) memcpy(c->out[1].data, &factor, sizeof factor);
   return FORGE_OK;
 }

@@ -71,7 +71,7 @@ static void moments_of(const norm *k, const cpu_span *x, float *mean, float *r) 
 static void apply_row(const norm *k, const cpu_span *x, const cpu_span *y, float mean, float r) {
   _Alignas(64) float buffer[4][SPAN_MAX];
   const cpu_span w = vector_of(&k->call->in[1]);
-  const bool has_bias = k->centred && k->call->in[2].data;
+  const bool has_bias = k->centred && cpu_in(k->call, 2)->data;
   const cpu_span b = has_bias ? vector_of(&k->call->in[2]) : w;
   const lanes m = lanes_set1(mean), factor = lanes_set1(r);
   for (int64_t at = 0; at < k->columns; at += SPAN_MAX) {
@@ -168,7 +168,7 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end, uint32_t thread
     const cpu_span x = cpu_span_row(&k->call->in[0], row);
     float *moment = k->moment + 2 * row;
     moments_of(k, &x, &moment[0], &moment[1]);
-    if (k->call->out[0].data) backward_row(k, row, moment);
+    if (cpu_out(k->call, 0)->data) backward_row(k, row, moment);
   }
 }
 
@@ -205,8 +205,8 @@ static void weight_columns(void *ctx, int64_t begin, int64_t end, uint32_t threa
       add_weight_slopes(cpu_span_read(&x, at, n, buffer[0]), cpu_span_read(&dy, at, n, buffer[1]),
                         n, k->moment + 2 * row, dw, db);
     }
-    store_vector(&c->out[1], at, n, dw);
-    if (k->centred) store_vector(&c->out[2], at, n, db);
+    store_vector(cpu_out(c, 1), at, n, dw);
+    if (k->centred) store_vector(cpu_out(c, 2), at, n, db);
   }
 }
 

@@ -48,7 +48,7 @@ static forge_status run_adamw(const cpu_call *c) {
              .rate = cpu_number_f32(c, &a->lr),
              .scale1 = (float)(1.0 / (1.0 - pow(a->beta1, t))),
              .scale2 = (float)(1.0 / (1.0 - pow(a->beta2, t)))};
-  if (c->n_in > 4 && c->in[4].data) memcpy(&k.clip, c->in[4].data, sizeof k.clip);
+  if (cpu_in(c, 4)->data) memcpy(&k.clip, cpu_in(c, 4)->data, sizeof k.clip);
   return cpu_map(c, 4, adamw_f32, &k);
 }
 

@@ -165,7 +165,7 @@ static int32_t i32_at(const cpu_view *v, int64_t flat) {
 
 /* The first column of row |row| that is filled. */
 static int64_t kept_columns(const mask *m, int64_t row) {
-  const cpu_view *limit = &m->call->in[1];
+  const cpu_view *limit = cpu_in(m->call, 1);
   const int64_t value = limit->data ? i32_at(limit, row / m->rows_each) : 0;
   const int64_t end = m->causal ? value + row % m->rows_each + 1 : value;
   return cpu_max(0, cpu_min(end, cpu_columns(&m->call->in[0].t)));
@@ -193,13 +193,14 @@ static void mask_rows(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
 
 static uint8_t supports_mask(const forge_tensor *const *in, uint32_t n_in,
                              const forge_tensor *const *out, uint32_t n_out, const void *attr) {
-  (void)n_in, (void)n_out;
+  (void)n_out;
+  const forge_tensor *limit = cpu_at(in, n_in, 1);
   const uint32_t kind = ((const forge_attr_mask *)attr)->kind;
   if (kind < FORGE_MASK_TENSOR || kind > FORGE_MASK_LENGTH) return FORGE_REASON_ATTRIBUTES;
-  if (in[0]->dtype != out[0]->dtype || (in[1] && in[1]->dtype != FORGE_I32))
+  if (in[0]->dtype != out[0]->dtype || (limit && limit->dtype != FORGE_I32))
     return FORGE_REASON_DTYPE;
   if (in[0]->dtype != FORGE_F32 && in[0]->dtype != FORGE_I32) return FORGE_REASON_DTYPE;
-  if (kind != FORGE_MASK_CAUSAL && !in[1]) return FORGE_REASON_SHAPE;
+  if (kind != FORGE_MASK_CAUSAL && !limit) return FORGE_REASON_SHAPE;
   return in[0]->rank < (kind == FORGE_MASK_CAUSAL ? 2 : 0) ? FORGE_REASON_SHAPE : FORGE_REASON_NONE;
 }
 

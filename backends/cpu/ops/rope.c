@@ -18,7 +18,7 @@ static uint32_t pairs_of(const void *attr) { return ((const forge_attr_rope *)at
 
 static void fill_frequencies(rope *r) {
   const forge_attr_rope *a = r->call->attr;
-  const cpu_view *factors = &r->call->in[2];
+  const cpu_view *factors = cpu_in(r->call, 2);
   for (int64_t i = 0; i < r->pairs; i++) {
     float factor = 1.0f;
     if (factors->data) memcpy(&factor, factors->data + i * factors->t.stride[0] * 4, 4);
@@ -114,8 +114,8 @@ static uint8_t supports_rope(const forge_tensor *const *in, uint32_t n_in,
   if (a->n_rot % 2 || a->n_rot > columns || a->flags > 3) return FORGE_REASON_ATTRIBUTES;
   if (in[0]->dtype != FORGE_F32 || out[0]->dtype != FORGE_F32 || in[1]->dtype != FORGE_I32)
     return FORGE_REASON_DTYPE;
-  const bool bad_factors = n_in > 2 && in[2] && in[2]->dtype != FORGE_F32;
-  return bad_factors ? FORGE_REASON_DTYPE : FORGE_REASON_NONE;
+  const forge_tensor *factors = cpu_at(in, n_in, 2);
+  return factors && factors->dtype != FORGE_F32 ? FORGE_REASON_DTYPE : FORGE_REASON_NONE;
 }
 
 static uint64_t frequency_bytes(uint32_t pairs) { return ((uint64_t)pairs * 8 + 63) / 64 * 64; }

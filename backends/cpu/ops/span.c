@@ -1,6 +1,8 @@
 /* span.c -- see span.h */
 #include "span.h"
 
+const cpu_view cpu_absent;
+
 cpu_span cpu_span_of(uint8_t *data, uint8_t dtype, int64_t stride) {
   const uint32_t bytes = cpu_type_bytes(dtype);
   const bool direct = bytes == 4 && stride == 1;

@@ -65,6 +65,18 @@ static inline void cpu_put(float *p, lanes v, int64_t left) {
     lanes_store_n(p, v, left);
 }
 
+/* Tensor |i| of a call or of supports(), absent where the op was given fewer. */
+extern const cpu_view cpu_absent;
+static inline const cpu_view *cpu_in(const cpu_call *c, uint32_t i) {
+  return i < c->n_in ? &c->in[i] : &cpu_absent;
+}
+static inline const cpu_view *cpu_out(const cpu_call *c, uint32_t i) {
+  return i < c->n_out ? &c->out[i] : &cpu_absent;
+}
+static inline const forge_tensor *cpu_at(const forge_tensor *const *t, uint32_t n, uint32_t i) {
+  return i < n ? t[i] : NULL;
+}
+
 static inline float cpu_number_f32(const cpu_call *c, const forge_attr_number *n) {
   return (float)cpu_number(c, n);
 }
