@@ -9,11 +9,6 @@ mkdir -p "$to/registry"
 python3 "$source/tests/abi/layout.py" "$source/abi" >"$to/layout.def"
 cp "$source"/abi/registry/*.csv "$to/registry/"
 nm -D --defined-only "$build/lib/libforge.so" | awk '$2 ~ /[TDBRVW]/ {sub(/@.*/, "", $3); print $3}' | grep -v '^FORGE_' | sort >"$to/symbols.txt"
-# No locations: they would tie the recording to one machine's folders.
-write() { # library, recording
-  abidw --headers-dir "$source/abi" --drop-private-types --no-show-locs --no-comp-dir-path --no-corpus-path "$build/lib/$1" |
-    sed -e "s|$source/||g" -e "/<elf-needed>/,/<\/elf-needed>/d" >"$to/$2"
-}
-write libforge.so libforge.abi
-write forge/forge-null.so plugin.abi
+"$source/tests/abi/describe.sh" "$source" "$build/lib/libforge.so" >"$to/libforge.abi"
+"$source/tests/abi/describe.sh" "$source" "$build/lib/forge/forge-null.so" >"$to/plugin.abi"
 wc -l "$to"/*.txt "$to"/*.abi
