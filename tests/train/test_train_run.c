@@ -223,7 +223,7 @@ static void primitives_alone_train_the_same_to_rounding(void **state) {
   rig_folder(&r, 8000);
   rig_device(&r, "cpu", 0);
   for (int i = 0; i < 2; i++) {
-    char whole[8], primitive[8];
+    char whole[16], primitive[16];
     snprintf(whole, sizeof whole, "w%d", i);
     snprintf(primitive, sizeof primitive, "p%d", i);
     rig_losses(&r, &(rig_run){whole, 0, {families[i], NULL}}, a);
