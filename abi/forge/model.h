@@ -89,7 +89,8 @@ enum {
 
 /* |text| is any bytes (UTF-8 or not). Writes up to |capacity| ids and always the number needed to
  * |out_n|; E_INVALID with nothing lost when capacity is too small (call again). ids may be NULL
- * with capacity 0. Threads: concurrent calls on one tokenizer are fine. */
+ * with capacity 0: that asks for the number and succeeds. Characters that the vocabulary cannot
+ * say at all are left out, with a warning. Threads: concurrent calls on one tokenizer are fine. */
 FORGE_API forge_status forge_tokenizer_encode(const forge_tokenizer *tokenizer, const char *text,
                                               uint64_t bytes, uint32_t flags, int32_t *ids,
                                               uint64_t capacity, uint64_t *out_n);

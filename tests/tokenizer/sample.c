@@ -223,7 +223,8 @@ int32_t *sample_encode(const forge_tokenizer *t, const char *s, size_t n, uint32
   int32_t *ids = calloc(n + 16, sizeof *ids); /* rarely more than an id a byte */
   assert_non_null(ids);
   if (!forge_tokenizer_encode(t, s, n, flags, ids, n + 16, out_n)) return ids;
-  ids = realloc(ids, (*out_n + 1) * sizeof *ids);
+  free(ids);
+  ids = calloc(*out_n + 1, sizeof *ids);
   assert_non_null(ids);
   assert_ok(forge_tokenizer_encode(t, s, n, flags, ids, *out_n, out_n));
   return ids;
