@@ -80,7 +80,7 @@ static void markdown(const json_t *root) {
 static int run(cli *c) {
   const char *what = cli_arg(c, 0);
   const bool wants_help = what && !strcmp(what, "help");
-  if (what && !wants_help && strcmp(what, "show"))
+  if (what && !wants_help && strcmp(what, "show") != 0)
     return cli_usage(c, "there is no '%s'; show or help", what);
   char *json = NULL;
   forge_runtime *runtime = cli_runtime(c, NULL);

@@ -64,7 +64,7 @@ static void print_backend(const json_t *b) {
   if (reason)
     printf("    %s%s%s\n", table_text(b, "status", ""), *table_text(b, "status", "") ? ": " : "",
            reason);
-  const bool looked = strcmp(verdict, "shadowed") && strcmp(verdict, "not admitted");
+  const bool looked = strcmp(verdict, "shadowed") != 0 && strcmp(verdict, "not admitted") != 0;
   json_array_foreach(plugins, i, p) if (looked) add_plugin(&t, p);
   table_print(&t, 4);
   print_devices_in_use(plugins);

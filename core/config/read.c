@@ -58,7 +58,8 @@ static forge_status read_list(const reader *r, const config_setting_t *node, con
   const int n = config_setting_length(node);
   const char **words = mem_zalloc_array((size_t)n, sizeof *words);
   text joined = {0};
-  forge_status st = words ? FORGE_OK : FAIL(FORGE_E_OOM, "%s: no memory for a list", origin);
+  if (!words) return FAIL(FORGE_E_OOM, "%s: no memory for a list", origin);
+  forge_status st = FORGE_OK;
   for (int i = 0; !st && i < n; i++) {
     words[i] = config_setting_get_string_elem(node, i);
     if (!words[i] || !*words[i])
@@ -89,7 +90,7 @@ static forge_status read_group(const reader *r, const config_setting_t *group, c
       st = FAIL(FORGE_E_OOM, "%s: no memory for a key", origin);
     else if (!config_setting_is_group(node))
       st = config_setting_is_scalar(node) ? read_scalar(r, node, key) : read_list(r, node, key);
-    else if (strcmp(key, "backend") && strncmp(key, "backend.", 8))
+    else if (strcmp(key, "backend") != 0 && strncmp(key, "backend.", 8) != 0)
       st = FAIL(FORGE_E_CONFIG, "%s: there is no group '%s'; the only group is 'backend'", origin,
                 key);
     else if (depth + 1 >= MAX_DEPTH)

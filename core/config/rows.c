@@ -41,7 +41,7 @@ const char *settings_type_name(uint32_t type) {
 
 /* The part of "backend.NAME.option" behind the name; NULL if |key| is not of that form. */
 static const char *option_of(const char *key) {
-  if (strncmp(key, "backend.", 8)) return NULL;
+  if (strncmp(key, "backend.", 8) != 0) return NULL;
   const char *dot = strchr(key + 8, '.');
   if (!dot || dot == key + 8 || !dot[1] || strchr(dot + 1, '.')) return NULL;
   return dot + 1;
@@ -87,14 +87,14 @@ bool settings_parse_bytes(const char *s, settings_bytes *out) {
   const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
   if (*end && !unit) return false;
   const uint64_t scale = unit ? (uint64_t)1 << (10 * (unit - units + 1)) : 1;
-  if (unit && end[1] && strcmp(end + 1, "B") && strcmp(end + 1, "iB")) return false;
+  if (unit && end[1] && strcmp(end + 1, "B") != 0 && strcmp(end + 1, "iB") != 0) return false;
   return !MUL_OVERFLOWS(value, scale, &out->bytes);
 }
 
 bool settings_parse_bool(const char *s, bool *out) {
   static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
   for (size_t i = 0; i < COUNT_OF(words); i++) {
-    if (strcmp(s, words[i])) continue;
+    if (strcmp(s, words[i]) != 0) continue;
     *out = i & 1;
     return true;
   }
@@ -109,6 +109,7 @@ static bool is_choice(const char *choices, const char *word) {
   return false;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): ARRAY_GROW writes it */
 static forge_status add_word(settings_item *item, size_t *cap, const char *word, size_t n) {
   char *copy = ARRAY_GROW(item->list, item->n, *cap) ? mem_strndup(word, n) : NULL;
   if (!copy) return FAIL(FORGE_E_OOM, "no memory for the setting %s", item->key);
@@ -130,6 +131,7 @@ static forge_status split(settings_item *item) {
 }
 
 static forge_status check_list(const settings_item *item) {
+  if (!item->list) return FORGE_OK;
   for (size_t i = 0; i < item->n; i++) {
     if (!strcmp(item->key, "backend_path") && item->list[i][0] != '/')
       return FAIL(FORGE_E_CONFIG,

@@ -45,7 +45,7 @@ void catalog_device_name(const loader_backend *b, const loader_plugin *p, uint32
 void catalog_identity(const forge_dev_info *info, char uuid[48], char pci[32]) {
   static const uint8_t none[16];
   uuid[0] = pci[0] = 0;
-  if (memcmp(info->uuid, none, sizeof none)) {
+  if (memcmp(info->uuid, none, sizeof none) != 0) {
     int n = snprintf(uuid, 48, "uuid:");
     for (int i = 0; i < 16; i++) n += snprintf(uuid + n, 48 - (size_t)n, "%02x", info->uuid[i]);
   }
@@ -137,7 +137,7 @@ forge_status catalog_plugin(loader_backend *b, const char *variant, loader_plugi
 }
 
 loader_plugin *catalog_preferred(loader_backend *b) {
-  loader_plugin *p;
+  loader_plugin *p = NULL;
   return catalog_plugin(b, "", &p) ? NULL : p;
 }
 
@@ -159,9 +159,9 @@ static bool means(const char *entry, const loader_backend *b, const loader_plugi
     catalog_identity(info, uuid, pci);
     return !strcmp(entry, uuid) || !strcmp(entry, pci);
   }
-  if (catalog_parse(entry, &name) || strcmp(name.backend, b->m.name)) return false;
+  if (catalog_parse(entry, &name) || strcmp(name.backend, b->m.name) != 0) return false;
   const char *own = p->variant->name;
-  if (name.variant[0] && (!own || strcmp(name.variant, own))) return false;
+  if (name.variant[0] && (!own || strcmp(name.variant, own) != 0)) return false;
   return !strchr(entry, ':') || name.ordinal == ordinal;
 }
 

@@ -129,6 +129,7 @@ static json_t *all_settings(const forge_runtime *r) {
   const settings_item **sorted = mem_zalloc_array(n, sizeof(void *));
   json_t *list = json_array();
   for (size_t i = 0; sorted && i < n; i++) sorted[i] = settings_at(r->settings, i);
+  /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are sorted */
   if (sorted) qsort(sorted, n, sizeof *sorted, by_key);
   for (size_t i = 0; sorted && i < n; i++) json_array_append_new(list, setting(sorted[i]));
   mem_free(sorted);

@@ -28,6 +28,7 @@
   X(submit, 1, (forge_queue * a, forge_prog * b, const forge_submit *c))                           \
   X(copy, 1, (forge_queue * a, const forge_copy *b, uint32_t c, const forge_submit *d))
 
+/* NOLINTBEGIN(misc-unused-parameters) */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define STUB(slot, required, parameters)                                                           \
@@ -36,6 +37,7 @@
   static void no_##slot parameters {}
 SLOTS(STUB, VOID_STUB)
 #pragma GCC diagnostic pop
+/* NOLINTEND(misc-unused-parameters) */
 
 #define COUNT(slot, required, parameters) +1
 _Static_assert(SLOTS(COUNT, COUNT) == FORGE_BACKEND_SLOTS, "every slot has its stub");
@@ -99,7 +101,7 @@ forge_status adopt_reply(const manifest *m, const forge_reply *r, library *lib) 
   TRY(check_versions(r));
   TRY(check_sanitizer(r->sanitizer));
   if (!r->table) return FAIL(FORGE_E_ABI, "its entry succeeded but gave no table");
-  if (!r->name || strcmp(r->name, m->name))
+  if (!r->name || strcmp(r->name, m->name) != 0)
     return FAIL(FORGE_E_MISMATCH, "it calls itself '%s', its manifest '%s'",
                 r->name ? r->name : "(nothing)", m->name);
   if (r->table->n_slots < FORGE_BACKEND_SLOTS)

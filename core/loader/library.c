@@ -91,7 +91,7 @@ forge_status library_acquire(const manifest *m, const loader_plugin *p, library 
     if (!m->in_process && !lib->tried) TRY(trial_run(m, lib));
     lib->tried = true;
     TRY(library_open(m, lib));
-  } else if (strcmp(lib->name, m->name)) {
+  } else if (strcmp(lib->name, m->name) != 0) {
     return FAIL(FORGE_E_MISMATCH, "%s: is already the library of the backend '%s'", lib->path,
                 lib->name);
   }

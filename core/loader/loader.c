@@ -78,6 +78,7 @@ static forge_status make_plugins(const loader *l, loader_backend *b) {
 }
 
 static forge_status read_backend(loader *l, const char *path) {
+  /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
   if (!ARRAY_GROW(l->backends, l->n_backends, l->backends_cap))
     return FAIL(FORGE_E_OOM, "no memory for the list of backends");
   loader_backend *b = mem_zalloc(sizeof *b);
@@ -143,7 +144,7 @@ static forge_status load(loader_backend *b, loader_plugin *p) {
   p->lib = NULL;
   const forge_status failed = loader_failed(lib, st, p->path);
   library_release(lib);
-  return base_fail_in(failed, "probe");
+  return base_failure(base_fail_in(failed, "probe"));
 }
 
 forge_status loader_load(loader_backend *b, loader_plugin *p) {

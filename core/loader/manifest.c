@@ -57,8 +57,8 @@ static const row rows[] = {
     {OPTION, "help", TEXT, offsetof(manifest_option, help), 0, 0},
 };
 
-static forge_status wrong(const parser *p, const char *format, ...) BASE_PRINTF(2, 3);
-static forge_status wrong(const parser *p, const char *format, ...) {
+static forge_status say(const parser *p, const char *format, ...) BASE_PRINTF(2, 3);
+static forge_status say(const parser *p, const char *format, ...) {
   char what[512];
   va_list args;
   va_start(args, format);
@@ -66,6 +66,8 @@ static forge_status wrong(const parser *p, const char *format, ...) {
   va_end(args);
   return FAIL(FORGE_E_CONFIG, "%s:%u: %s", p->m->path, p->line, what);
 }
+
+#define WRONG(...) base_failure(say(__VA_ARGS__))
 
 static forge_status out_of_memory(const parser *p) {
   return FAIL(FORGE_E_OOM, "%s: no memory for the manifest", p->m->path);
@@ -86,7 +88,7 @@ static forge_status set_text(const parser *p, char **to, const char *value) {
 
 static forge_status set_hash(const parser *p, const row *r, char **to, const char *value) {
   if (strlen(value) != HASH_DIGITS || strspn(value, "0123456789abcdefABCDEF") != HASH_DIGITS)
-    return wrong(p, "%s must be %d hexadecimal digits", r->key, HASH_DIGITS);
+    return WRONG(p, "%s must be %d hexadecimal digits", r->key, HASH_DIGITS);
   TRY(set_text(p, to, value));
   for (char *c = *to; *c; c++) *c = (char)tolower((unsigned char)*c);
   return FORGE_OK;
@@ -94,7 +96,7 @@ static forge_status set_hash(const parser *p, const row *r, char **to, const cha
 
 static forge_status set_type(const parser *p, uint32_t *to, const char *value) {
   *to = value_type(value);
-  return *to ? FORGE_OK : wrong(p, "type '%s' must be int, bool, string or float", value);
+  return *to ? FORGE_OK : WRONG(p, "type '%s' must be int, bool, string or float", value);
 }
 
 static forge_status set(const parser *p, const row *r, void *into, const char *value) {
@@ -102,27 +104,27 @@ static forge_status set(const parser *p, const row *r, void *into, const char *v
   switch (r->is) {
   case INT:
     if (value_int(value, r->min, r->max, to)) return FORGE_OK;
-    return wrong(p, "%s = '%s' must be a whole number from %lld to %lld", r->key, value,
+    return WRONG(p, "%s = '%s' must be a whole number from %lld to %lld", r->key, value,
                  (long long)r->min, (long long)r->max);
   case YES_NO:
     return value_bool(value, to) ? FORGE_OK
-                                 : wrong(p, "%s = '%s' must be yes or no", r->key, value);
+                                 : WRONG(p, "%s = '%s' must be yes or no", r->key, value);
   case NAME:
     if (is_name(value)) return set_text(p, to, value);
-    return wrong(p, "%s = '%s' must be a lower-case word of at most %d letters", r->key, value,
+    return WRONG(p, "%s = '%s' must be a lower-case word of at most %d letters", r->key, value,
                  MAX_NAME_BYTES);
   case HASH: return set_hash(p, r, to, value);
   case PROBE:
     *(bool *)to = !strcmp(value, "inprocess");
     if (*(bool *)to || !strcmp(value, "subprocess")) return FORGE_OK;
-    return wrong(p, "probe = '%s' must be inprocess or subprocess", value);
+    return WRONG(p, "probe = '%s' must be inprocess or subprocess", value);
   case TYPE: return set_type(p, to, value);
   case NUMBER:
     if (value_number(value, to)) return FORGE_OK;
-    return wrong(p, "%s = '%s' is no number", r->key, value);
+    return WRONG(p, "%s = '%s' is no number", r->key, value);
   case TEXT: break;
   }
-  if (!*value && r->min) return wrong(p, "%s is empty", r->key);
+  if (!*value && r->min) return WRONG(p, "%s is empty", r->key);
   return set_text(p, to, value);
 }
 
@@ -135,7 +137,7 @@ static forge_status find_variant(parser *p, const char *name, manifest_variant *
     if (!strcmp(m->variants[i].name, name)) return FORGE_OK;
   }
   if (!is_name(name))
-    return wrong(p, "variant '%s' must be a lower-case word of at most %d letters", name,
+    return WRONG(p, "variant '%s' must be a lower-case word of at most %d letters", name,
                  MAX_NAME_BYTES);
   if (!ARRAY_GROW(m->variants, m->n_variants, m->variants_cap)) return out_of_memory(p);
   *out = &m->variants[m->n_variants++];
@@ -150,7 +152,7 @@ static forge_status find_option(parser *p, const char *name, manifest_option **o
     if (!strcmp(m->options[i].name, name)) return FORGE_OK;
   }
   if (!is_name(name) || !strcmp(name, "enabled") || !strcmp(name, "memory_limit"))
-    return wrong(p, "option '%s' must be a lower-case word and not one of the core's own", name);
+    return WRONG(p, "option '%s' must be a lower-case word and not one of the core's own", name);
   if (!ARRAY_GROW(m->options, m->n_options, m->options_cap)) return out_of_memory(p);
   *out = &m->options[m->n_options++];
   **out = (manifest_option){.line = p->line, .name = mem_strdup(name)};
@@ -179,7 +181,7 @@ static forge_status open_section(parser *p, const char *name, section *in, void 
     *given = &o->given;
   } else {
     const char *nearest = name_nearest(name, names, COUNT_OF(names));
-    return wrong(p, "there is no section [%s]; %s[%s]", name,
+    return WRONG(p, "there is no section [%s]; %s[%s]", name,
                  nearest ? "did you mean " : "a key needs ", nearest ? nearest : "backend");
   }
   return FORGE_OK;
@@ -196,8 +198,8 @@ static forge_status take_key(parser *p, const char *section_name, const char *ke
   for (size_t i = 0; i < COUNT_OF(rows); i++) {
     if (rows[i].in != in) continue;
     names[n++] = rows[i].key;
-    if (strcmp(rows[i].key, key)) continue;
-    if (*given & 1u << i) return wrong(p, "[%s] has %s twice", section_name, key);
+    if (strcmp(rows[i].key, key) != 0) continue;
+    if (*given & 1u << i) return WRONG(p, "[%s] has %s twice", section_name, key);
     *given |= 1u << i;
     row r = rows[i];
     if (in == BACKEND && !strcmp(key, "library")) {
@@ -212,7 +214,7 @@ static forge_status take_key(parser *p, const char *section_name, const char *ke
     return set(p, &r, into, value);
   }
   const char *nearest = name_nearest(key, names, n);
-  return wrong(p, "[%s] has no key '%s'%s%s%s", section_name, key,
+  return WRONG(p, "[%s] has no key '%s'%s%s%s", section_name, key,
                nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
@@ -232,9 +234,9 @@ static char *next_line(char *to, int size, void *user) {
   const size_t n = end ? (size_t)(end - p->rest) + 1 : p->left;
   p->line++;
   if (n > MAX_LINE_BYTES || n + 1 > (size_t)size)
-    p->status = wrong(p, "the line is longer than %d bytes", MAX_LINE_BYTES);
+    p->status = WRONG(p, "the line is longer than %d bytes", MAX_LINE_BYTES);
   else if (memchr(p->rest, 0, n))
-    p->status = wrong(p, "a zero byte; not a text");
+    p->status = WRONG(p, "a zero byte; not a text");
   if (p->status) return NULL;
   memcpy(to, p->rest, n);
   to[n] = 0;
@@ -250,11 +252,11 @@ static forge_status check_options(parser *p) {
     const manifest_option *o = &p->m->options[i];
     char origin[512];
     p->line = o->line;
-    if (!o->type) return wrong(p, "option %s has no type", o->name);
+    if (!o->type) return WRONG(p, "option %s has no type", o->name);
     if ((o->has_min || o->has_max) && o->type != MANIFEST_INT && o->type != MANIFEST_FLOAT)
-      return wrong(p, "option %s: min and max are for int and float", o->name);
+      return WRONG(p, "option %s: min and max are for int and float", o->name);
     if (o->has_min && o->has_max && o->min > o->max)
-      return wrong(p, "option %s: min is above max", o->name);
+      return WRONG(p, "option %s: min is above max", o->name);
     snprintf(origin, sizeof origin, "%s:%u", p->m->path, p->line);
     if (o->fallback) TRY(manifest_check_option(o, "default", o->fallback, origin));
   }
@@ -265,9 +267,9 @@ static forge_status check_variants(parser *p) {
   manifest *m = p->m;
   p->line = 1;
   if (m->n_variants && (p->sole.library || p->sole.sha256))
-    return wrong(p, "library and sha256 belong into the [variant ..] sections");
+    return WRONG(p, "library and sha256 belong into the [variant ..] sections");
   if (!m->n_variants) {
-    if (!p->sole.library) return wrong(p, "[backend] has no library and there is no [variant ..]");
+    if (!p->sole.library) return WRONG(p, "[backend] has no library and there is no [variant ..]");
     if (!ARRAY_GROW(m->variants, m->n_variants, m->variants_cap)) return out_of_memory(p);
     p->sole.line = 1;
     m->variants[m->n_variants++] = p->sole;
@@ -275,7 +277,7 @@ static forge_status check_variants(parser *p) {
   }
   for (size_t i = 0; i < m->n_variants; i++) {
     p->line = m->variants[i].line;
-    if (!m->variants[i].library) return wrong(p, "variant %s has no library", m->variants[i].name);
+    if (!m->variants[i].library) return WRONG(p, "variant %s has no library", m->variants[i].name);
   }
   return FORGE_OK;
 }
@@ -283,10 +285,10 @@ static forge_status check_variants(parser *p) {
 static forge_status check(parser *p) {
   manifest *m = p->m;
   p->line = 1;
-  if (!m->name) return wrong(p, "[backend] has no name");
-  if (m->abi_major < 0) return wrong(p, "[backend] has no abi_major");
+  if (!m->name) return WRONG(p, "[backend] has no name");
+  if (m->abi_major < 0) return WRONG(p, "[backend] has no abi_major");
   if (m->abi_minor_max < 0) m->abi_minor_max = m->abi_minor_min;
-  if (m->abi_minor_max < m->abi_minor_min) return wrong(p, "abi_minor_max is below abi_minor_min");
+  if (m->abi_minor_max < m->abi_minor_min) return WRONG(p, "abi_minor_max is below abi_minor_min");
   TRY(check_variants(p));
   return check_options(p);
 }
@@ -298,7 +300,7 @@ forge_status manifest_parse(const char *path, const char *source, size_t n, mani
   const int bad_line = ini_parse_stream(next_line, &p, on_key, &p);
   if (!p.status && bad_line) {
     p.line = bad_line > 0 ? (uint32_t)bad_line : 1;
-    p.status = wrong(&p, "neither [section], key = value nor a comment");
+    p.status = WRONG(&p, "neither [section], key = value nor a comment");
   }
   if (!p.status) p.status = check(&p);
   mem_free(p.sole.library);

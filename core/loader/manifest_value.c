@@ -23,7 +23,7 @@ bool value_number(const char *s, double *out) {
 bool value_bool(const char *s, bool *out) {
   static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
   for (size_t i = 0; i < COUNT_OF(words); i++) {
-    if (strcmp(s, words[i])) continue;
+    if (strcmp(s, words[i]) != 0) continue;
     *out = i & 1;
     return true;
   }

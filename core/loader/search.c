@@ -12,7 +12,7 @@ static forge_status add(loader *l, char *path, const char *why) {
   char *real = realpath(path, NULL);
   const bool found = real && file_is_directory(real);
   for (size_t i = 0; i < l->n_folders; i++) {
-    if (strcmp(l->folders[i].path, real ? real : path)) continue;
+    if (strcmp(l->folders[i].path, real ? real : path) != 0) continue;
     free(real);
     mem_free(path);
     return FORGE_OK;
