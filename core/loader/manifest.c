@@ -62,6 +62,7 @@ static forge_status say(const parser *p, const char *format, ...) {
   char what[512];
   va_list args;
   va_start(args, format);
+  /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the analyser loses va_start */
   vsnprintf(what, sizeof what, format, args);
   va_end(args);
   return FAIL(FORGE_E_CONFIG, "%s:%u: %s", p->m->path, p->line, what);
@@ -90,7 +91,7 @@ static forge_status set_hash(const parser *p, const row *r, char **to, const cha
   if (strlen(value) != HASH_DIGITS || strspn(value, "0123456789abcdefABCDEF") != HASH_DIGITS)
     return WRONG(p, "%s must be %d hexadecimal digits", r->key, HASH_DIGITS);
   TRY(set_text(p, to, value));
-  for (char *c = *to; *c; c++) *c = (char)tolower((unsigned char)*c);
+  for (char *c = *to; c && *c; c++) *c = (char)tolower((unsigned char)*c);
   return FORGE_OK;
 }
 
