@@ -174,6 +174,10 @@ forge_status model_assemble(forge_model *m) {
   uint32_t n;
   TRY(sort_parts(m));
   TRY(complete_config(m));
+  if (m->config.n_layer > m->n_parts) /* before a list of what is missing is made */
+    return FAIL(FORGE_E_CORRUPT,
+                "%s: its configuration says n_layer %" PRIu32 " and it holds %zu tensors in all",
+                m->path, m->config.n_layer, m->n_parts);
   const forge_status st = arch_params(&m->config, &m->params, &n);
   if (st) return base_fail_in(st == FORGE_E_INVALID ? FORGE_E_CORRUPT : st, "%s", m->path);
   m->tensors = mem_zalloc_array((size_t)n + 1, sizeof *m->tensors);
