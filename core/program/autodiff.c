@@ -137,10 +137,10 @@ static void reverse_op(reverse *r, const graph_node *node, const op_row *row) {
   forge_builder *g = r->b.builder;
   forge_tid in[MAX_IN], out[3], dout[3], din[MAX_IN];
   bool need[MAX_IN], any = false;
-  uint64_t attr[16];
+  uint64_t attr[GRAPH_ATTR_WORDS];
   memcpy(in, graph_inputs(g, node), node->n_in * sizeof *in);
   memcpy(out, graph_outputs(g, node), node->n_out * sizeof *out);
-  memcpy(attr, graph_attr(g, node), node->attr_bytes);
+  graph_copy_attr(g, node, attr);
   for (uint32_t k = 0; k < node->n_in; k++) {
     need[k] = in[k] != FORGE_TID_NONE && r->need[g->values[in[k]].root] &&
               dtype_is_float(g->values[in[k]].t.dtype);

@@ -187,3 +187,7 @@ forge_status graph_renew(forge_builder *g, forge_tid *tid) {
   g->values[*tid].producer = v.producer;
   return FORGE_OK;
 }
+
+void graph_copy_attr(const forge_builder *g, const graph_node *n, uint64_t out[GRAPH_ATTR_WORDS]) {
+  if (n->attr_bytes) memcpy(out, graph_attr(g, n), n->attr_bytes);
+}

@@ -87,6 +87,9 @@ static inline const forge_tid *graph_inputs(const forge_builder *g, const graph_
 static inline const forge_tid *graph_outputs(const forge_builder *g, const graph_node *n) {
   return g->ids + n->ids + n->n_in;
 }
+/* The op's attributes, copied because the arrays move while a list grows. */
+enum { GRAPH_ATTR_WORDS = 16 };
+void graph_copy_attr(const forge_builder *g, const graph_node *n, uint64_t out[GRAPH_ATTR_WORDS]);
 static inline const void *graph_attr(const forge_builder *g, const graph_node *n) {
   return g->attrs + n->attr;
 }

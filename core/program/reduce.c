@@ -50,11 +50,11 @@ forge_status reduce_dead(forge_builder *g) {
 static forge_status expand_one(forge_builder *g, const graph_node *n) {
   const op_row *row = op_find(n->op);
   build b = {.builder = g};
-  uint64_t attr[16];
+  uint64_t attr[GRAPH_ATTR_WORDS];
   forge_tid out[3], *in = mem_zalloc_array(n->n_in + 1u, sizeof *in);
   if (!in) return no_memory();
-  memcpy(attr, graph_attr(g, n), n->attr_bytes); /* the arrays move while the expansion grows */
-  memcpy(in, graph_inputs(g, n), n->n_in * sizeof *in);
+  graph_copy_attr(g, n, attr);
+  if (n->n_in) memcpy(in, graph_inputs(g, n), n->n_in * sizeof *in);
   memcpy(out, graph_outputs(g, n), n->n_out * sizeof *out);
   expand_call c = {.b = &b,
                    .attr = attr,
