@@ -293,7 +293,7 @@ static void scatter_rows(void *ctx, int64_t begin, int64_t end, uint32_t thread)
     if (scatter->mode == FORGE_SCATTER_ADD)
       add_line(&from, &to, columns);
     else
-      copy_line(&from, &to, columns);
+      convert_line(&from, &to, columns);
   }
 }
 
@@ -309,8 +309,10 @@ static uint8_t scatter_supports(const forge_tensor *const *in, uint32_t n_in,
   const forge_attr_scatter *scatter = attr;
   (void)n_in;
   (void)n_out;
-  if ((in[0] && in[0]->dtype != FORGE_F32) || in[1]->dtype != FORGE_I32 ||
-      in[2]->dtype != FORGE_F32 || out[0]->dtype != FORGE_F32)
+  const uint8_t type = out[0]->dtype;
+  const bool half = type == FORGE_F16 || type == FORGE_BF16;
+  if ((in[0] && in[0]->dtype != type) || in[1]->dtype != FORGE_I32 || in[2]->dtype != FORGE_F32 ||
+      (type != FORGE_F32 && !(half && scatter->mode == FORGE_SCATTER_SET)))
     return FORGE_REASON_DTYPE;
   if (scatter->mode != FORGE_SCATTER_SET && scatter->mode != FORGE_SCATTER_ADD)
     return FORGE_REASON_ATTRIBUTES;

@@ -65,10 +65,38 @@ static void fill_pieces(void *ctx, int64_t begin, int64_t end, uint32_t thread) 
   }
 }
 
+/* Rows with keys of their own: each is a sequence that begins anew. */
+static void fill_rows(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
+  (void)thread;
+  const rng *r = ctx;
+  const cpu_view *keys = &r->call->in[0], *to = &r->call->out[0];
+  const int64_t step = keys->t.stride[keys->t.rank - 1], columns = cpu_columns(&to->t);
+  for (int64_t row = begin; row < end; row++) {
+    const uint32_t *key = (const uint32_t *)keys->data + cpu_row_offset(&keys->t, row);
+    float *line = (float *)to->data + cpu_row_offset(&to->t, row);
+    for (int64_t c = 0; c < columns; c++) {
+      const uint64_t group = (uint64_t)c / 4;
+      uint32_t word[4];
+      float y[4];
+      cpu_philox(
+          (const uint32_t[4]){(uint32_t)group, (uint32_t)(group >> 32), r->stream, key[2 * step]},
+          (const uint32_t[2]){key[0], key[step]}, word);
+      if (r->kind == FORGE_RNG_UNIFORM)
+        uniforms(r, word, y);
+      else
+        normals(r, word, y);
+      line[c * to->t.stride[to->t.rank - 1]] = y[c % 4];
+    }
+  }
+}
+
 static uint8_t supports_rng(const forge_tensor *const *in, uint32_t n_in,
                             const forge_tensor *const *out, uint32_t n_out, const void *attr) {
-  (void)in, (void)n_in, (void)n_out;
+  (void)n_out;
   const uint32_t kind = ((const forge_attr_rng *)attr)->kind;
+  if (n_in && in[0] && in[0]->dtype != FORGE_I32) return FORGE_REASON_DTYPE;
+  if (n_in && in[0] && (!in[0]->rank || in[0]->dim[in[0]->rank - 1] != 3))
+    return FORGE_REASON_SHAPE;
   if (kind != FORGE_RNG_UNIFORM && kind != FORGE_RNG_NORMAL) return FORGE_REASON_ATTRIBUTES;
   return out[0]->dtype == FORGE_F32 ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
 }
@@ -85,7 +113,10 @@ static forge_status run_rng(const cpu_call *c) {
            .a = (float)a->a,
            .b = (float)a->b,
            .elements = cpu_elements(&c->out[0].t)};
-  cpu_parallel(c->threads, cpu_ceil_div(r.elements, SPAN_MAX), 4, fill_pieces, &r);
+  if (c->n_in && c->in[0].data)
+    cpu_parallel(c->threads, cpu_rows(&c->out[0].t), 16, fill_rows, &r);
+  else
+    cpu_parallel(c->threads, cpu_ceil_div(r.elements, SPAN_MAX), 4, fill_pieces, &r);
   return FORGE_OK;
 }
 
