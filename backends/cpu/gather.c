@@ -1,18 +1,6 @@
 /* gather.c -- the op tables of all kernel files behind one lookup. */
 #include "glue.h"
 
-#pragma weak cpu_ops_matmul
-#pragma weak cpu_ops_move
-#pragma weak cpu_ops_pointwise
-#pragma weak cpu_ops_reduce
-#pragma weak cpu_ops_norm
-#pragma weak cpu_ops_rope
-#pragma weak cpu_ops_attention
-#pragma weak cpu_ops_loss
-#pragma weak cpu_ops_moe
-#pragma weak cpu_ops_optimizer
-#pragma weak cpu_ops_random
-
 static const cpu_op *const tables[] = {
     cpu_ops_matmul, cpu_ops_move,      cpu_ops_pointwise, cpu_ops_reduce,
     cpu_ops_norm,   cpu_ops_rope,      cpu_ops_attention, cpu_ops_loss,
@@ -21,7 +9,7 @@ static const cpu_op *const tables[] = {
 
 const cpu_op *cpu_find_op(uint16_t op) {
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-    for (const cpu_op *row = tables[i]; row && row->op; row++)
+    for (const cpu_op *row = tables[i]; row->op; row++)
       if (row->op == op) return row;
   return NULL;
 }
