@@ -99,11 +99,26 @@ static forge_status list_merges(const forge_tokenizer *t, tokenizer_gguf *view) 
 
 /* ---- llama ---- */
 
+static bool replaces(const normalize_step *step, uint8_t kind, const char *from, const char *to) {
+  return step->kind == kind && !strcmp(step->from, from) && !strcmp(step->to, to);
+}
+
+/* The steps tokenizer_json_write() makes of remove_extra_spaces: 2 when they come first, else 0. */
+static uint32_t trimming_steps(const tokenizer_rules *r) {
+  return r->n_steps >= 2 && replaces(&r->steps[0], NORMALIZE_REPLACE_REGEX, "\\A +| +\\z", "") &&
+                 replaces(&r->steps[1], NORMALIZE_REPLACE_REGEX, " {2,}", " ")
+             ? 2
+             : 0;
+}
+
 /* Prepend a mark, then marks for spaces: what "llama" does by itself. */
 static bool is_llama_normalizer(const tokenizer_rules *r) {
-  return r->n_steps == 2 && r->steps[0].kind == NORMALIZE_PREPEND && !r->steps[0].unless_present &&
-         !strcmp(r->steps[0].to, SPACE_MARK) && r->steps[1].kind == NORMALIZE_REPLACE &&
-         !strcmp(r->steps[1].from, " ") && !strcmp(r->steps[1].to, SPACE_MARK) && r->strip;
+  const uint32_t first = trimming_steps(r);
+  if (r->n_steps != first + 2 || !r->strip) return false;
+  const normalize_step *prepend = &r->steps[first];
+  return prepend->kind == NORMALIZE_PREPEND && !prepend->unless_present &&
+         !strcmp(prepend->to, SPACE_MARK) &&
+         replaces(&r->steps[first + 1], NORMALIZE_REPLACE, " ", SPACE_MARK);
 }
 
 /* A merge's place in the list becomes its result's score; longer pieces that no merge makes are
@@ -155,7 +170,11 @@ static forge_status view_characters(const forge_tokenizer *t, tokenizer_gguf *vi
   if (!m->scores) return FAIL(FORGE_E_OOM, "tokenizer: scores");
   score_merges(t, m);
   view->scores = m->scores;
-  if (!plain) return FORGE_OK;
+  if (!plain) {
+    view->add_space_prefix = true;
+    view->remove_extra_spaces = trimming_steps(&t->rules) != 0;
+    return FORGE_OK;
+  }
   if (piece_table_find(&t->pieces, SPACE_MARK, SPACE_MARK_BYTES) >= 0)
     return refuse("two characters, the space and U+2581");
   return mark_spaces(v, view);

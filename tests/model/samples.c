@@ -65,9 +65,9 @@ void sample_remove(char *folder) {
 }
 
 const char *in(const char *folder, const char *name) {
-  static char places[8][512];
+  static char places[32][512];
   static int next;
-  char *place = places[next++ % 8];
+  char *place = places[next++ % 32];
   snprintf(place, sizeof places[0], "%s/%s", folder, name);
   return place;
 }

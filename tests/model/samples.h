@@ -29,7 +29,7 @@ bytes load(const char *path);
 /* A fresh folder; sample_remove() deletes it with what is in it. */
 char *sample_folder(void);
 void sample_remove(char *folder);
-/* "folder/name" in one of eight places used in turn. */
+/* "folder/name" in one of 32 places used in turn. */
 const char *in(const char *folder, const char *name);
 /* The data folder's file, NULL where it is absent. */
 const char *data_file(const char *name);

@@ -236,14 +236,16 @@ static void stories260k_goes_round_and_keeps_its_bits(void **state) {
   const char *path = data_file("models/stories260K/stories260K.bin");
   if (!path) skip();
   char *dir = sample_folder();
-  uint8_t hash[4][32];
+  uint8_t hash[5][32];
   convert_ok(path, in(dir, "b.gguf"));
   convert_ok(in(dir, "b.gguf"), in(dir, "c.safetensors"));
   convert_ok(in(dir, "c.safetensors"), in(dir, "d.bin"));
-  const char *const files[] = {path, in(dir, "b.gguf"), in(dir, "c.safetensors"), in(dir, "d.bin")};
-  int32_t ids[4][64];
-  uint64_t n[4];
-  for (int i = 0; i < 4; i++) {
+  convert_ok(in(dir, "c.safetensors"), in(dir, "e.gguf"));
+  const char *const files[] = {path, in(dir, "b.gguf"), in(dir, "c.safetensors"), in(dir, "d.bin"),
+                               in(dir, "e.gguf")};
+  int32_t ids[5][64];
+  uint64_t n[5];
+  for (int i = 0; i < 5; i++) {
     forge_tokenizer *t;
     forge_model *m = open_ok(files[i]);
     assert_int_equal(forge_model_hash(m, hash[i]), FORGE_OK);
