@@ -171,7 +171,7 @@ int32_t json_draft_id(const json_draft *draft, const char *piece) {
   const json_t *listed = json_object_get(draft->ids, piece);
   if (listed) return (int32_t)json_integer_value(listed);
   const size_t n = strlen(piece);
-  for (uint32_t i = 0; i < draft->n; i++)
+  for (uint32_t i = 0; n && i < draft->n; i++)
     if (draft->pieces[i].n == n && !memcmp(draft->pieces[i].s, piece, n)) return (int32_t)i;
   return -1;
 }

@@ -308,8 +308,18 @@ static void add_model(text *t, const forge_tokenizer *tokenizer, const ranked_li
   text_add(t, "  }\n}\n");
 }
 
+/* JSON names special tokens by their text. */
+static forge_status check_named(const tokenizer_vocab *v) {
+  const int32_t ids[] = {v->unk, v->add_bos ? v->bos : -1, v->add_eos ? v->eos : -1};
+  for (size_t i = 0; i < COUNT_OF(ids); i++)
+    if (ids[i] >= 0 && !v->pieces[ids[i]].n)
+      return FAIL(FORGE_E_UNSUPPORTED, "tokenizer.json: special piece %d has no text", ids[i]);
+  return FORGE_OK;
+}
+
 forge_status tokenizer_json_write(const forge_tokenizer *tokenizer, char **out_json) {
   TRY(check_utf8(&tokenizer->vocab));
+  TRY(check_named(&tokenizer->vocab));
   text t = {0};
   ranked_list merges = {0};
   forge_status st = list_merges(tokenizer, &merges);
