@@ -9,7 +9,7 @@
 
 typedef struct norm {
   const cpu_call *call;
-  int64_t rows, columns;
+  int64_t rows, columns, column_chunk;
   float eps;
   bool centred;  /* LAYERNORM */
   float *moment; /* gradients: mean and r of each row */
@@ -195,9 +195,9 @@ static void weight_columns(void *ctx, int64_t begin, int64_t end, uint32_t threa
   (void)thread;
   const norm *k = ctx;
   const cpu_call *c = k->call;
-  _Alignas(64) float dw[COLUMN_CHUNK], db[COLUMN_CHUNK], buffer[2][COLUMN_CHUNK];
+  _Alignas(64) float dw[SPAN_MAX], db[SPAN_MAX], buffer[2][SPAN_MAX];
   for (int64_t chunk = begin; chunk < end; chunk++) {
-    const int64_t at = chunk * COLUMN_CHUNK, n = cpu_min(COLUMN_CHUNK, k->columns - at);
+    const int64_t at = chunk * k->column_chunk, n = cpu_min(k->column_chunk, k->columns - at);
     memset(dw, 0, sizeof dw);
     memset(db, 0, sizeof db);
     for (int64_t row = 0; row < k->rows; row++) {
@@ -213,8 +213,9 @@ static void weight_columns(void *ctx, int64_t begin, int64_t end, uint32_t threa
 static forge_status run_backward(const cpu_call *c, bool centred) {
   norm k = norm_of(c, centred);
   if (k.rows) cpu_parallel(c->threads, k.rows, cpu_grain(4 * k.columns), backward_rows, &k);
-  const int64_t chunks = cpu_ceil_div(k.columns, COLUMN_CHUNK);
-  cpu_parallel(c->threads, chunks, cpu_grain(k.rows * COLUMN_CHUNK), weight_columns, &k);
+  k.column_chunk = cpu_column_chunk(c, k.columns);
+  const int64_t chunks = cpu_ceil_div(k.columns, k.column_chunk);
+  cpu_parallel(c->threads, chunks, cpu_grain(k.rows * k.column_chunk), weight_columns, &k);
   return FORGE_OK;
 }
 

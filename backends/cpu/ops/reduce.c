@@ -13,7 +13,7 @@ typedef struct reduction {
   int64_t kept_dim[FORGE_MAX_RANK], kept_x[FORGE_MAX_RANK], kept_y[FORGE_MAX_RANK];
   int64_t outer_dim[FORGE_MAX_RANK], outer_x[FORGE_MAX_RANK];
   cpu_view row; /* the reduced dims that end the shape, over x's first element */
-  int64_t kept, outer, row_length, columns, column_chunks;
+  int64_t kept, outer, row_length, columns, column_chunk, column_chunks;
 } reduction;
 
 /* Offset of number |i| over |n| dims, the last moving fastest. */
@@ -135,10 +135,10 @@ static void reduce_columns(void *ctx, int64_t begin, int64_t end, uint32_t threa
   const reduction *r = ctx;
   const forge_tensor *x = &r->x->t, *y = &r->y->t;
   const uint32_t last = r->n_kept - 1;
-  _Alignas(64) float total[COLUMN_CHUNK], buffer[COLUMN_CHUNK];
+  _Alignas(64) float total[SPAN_MAX], buffer[SPAN_MAX];
   for (int64_t i = begin; i < end; i++) {
-    const int64_t lead = i / r->column_chunks, at = i % r->column_chunks * COLUMN_CHUNK;
-    const int64_t n = cpu_min(COLUMN_CHUNK, r->columns - at);
+    const int64_t lead = i / r->column_chunks, at = i % r->column_chunks * r->column_chunk;
+    const int64_t n = cpu_min(r->column_chunk, r->columns - at);
     const int64_t base = offset_of(lead, last, r->kept_dim, r->kept_x);
     for (int64_t k = 0; k < n; k++) total[k] = r->kind == FORGE_REDUCE_MAX ? -INFINITY : 0.0f;
     for (int64_t o = 0; o < r->outer; o++) {
@@ -196,9 +196,10 @@ static forge_status run_reduce(const cpu_call *c) {
     return FORGE_OK;
   }
   r.columns = r.kept_dim[r.n_kept - 1];
-  r.column_chunks = cpu_ceil_div(r.columns, COLUMN_CHUNK);
+  r.column_chunk = cpu_column_chunk(c, r.columns);
+  r.column_chunks = cpu_ceil_div(r.columns, r.column_chunk);
   const int64_t items = product(r.n_kept - 1, r.kept_dim) * r.column_chunks;
-  cpu_parallel(c->threads, items, cpu_grain(r.outer * COLUMN_CHUNK), reduce_columns, &r);
+  cpu_parallel(c->threads, items, cpu_grain(r.outer * r.column_chunk), reduce_columns, &r);
   return FORGE_OK;
 }
 

@@ -1,6 +1,11 @@
 /* rows.c -- see rows.h */
 #include "rows.h"
 
+int64_t cpu_column_chunk(const cpu_call *c, int64_t columns) {
+  const int64_t share = cpu_ceil_div(columns, cpu_threads_count(c->threads));
+  return cpu_max(4 * LANES, cpu_min(SPAN_MAX, cpu_ceil_div(share, LANES) * LANES));
+}
+
 float cpu_row_max(const cpu_span *x, int64_t n, float scale) {
   _Alignas(64) float buffer[SPAN_MAX];
   lanes max = lanes_set1(-INFINITY);

@@ -5,8 +5,9 @@
 
 #include "span.h"
 
-/* Columns summed over all rows by one thread at a time. */
-#define COLUMN_CHUNK 256
+/* Columns that one thread sums over all rows at a time, at most SPAN_MAX: wide pieces read memory
+ * in order, narrow ones give every thread something to do. No sum depends on it. */
+int64_t cpu_column_chunk(const cpu_call *c, int64_t columns);
 
 /* Largest scale*x[i], -inf where n is 0 or all are -inf or NaN. */
 float cpu_row_max(const cpu_span *x, int64_t n, float scale);
