@@ -44,7 +44,8 @@ static void dense_attention_is_right(void **state) {
     const shape *s = &shapes[i];
     rig_tensor *q = make_q(s, 1), *starts = rig_make(FORGE_I32, 1, &s->b);
     rig_random(starts, i, 0, (double)s->s);
-    for (int type = 0; type < 3; type++) {
+    for (size_t type = 0; type < 3; type++) {
+      if (i > 2 && type != i % 3) continue; /* each type once among the large ones */
       rig_tensor *k = make_k(s, types[type], 2), *v = make_k(s, types[type], 3);
       attend(q, k, v, NULL, NULL, 0, 0);
       attend(q, k, v, NULL, NULL, FORGE_ATTENTION_CAUSAL, 0);

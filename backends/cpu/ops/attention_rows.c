@@ -17,24 +17,33 @@ void attention_put(const cpu_view *v, int64_t offset, int64_t d, const float *fr
   cpu_span_scatter(&s, 0, d, from);
 }
 
+/* Four keys at a time: one load of q serves them all. */
+static inline void multiply_four(const float *q, const float *const *k, int64_t width, lanes *sum) {
+  lanes s0 = lanes_zero(), s1 = s0, s2 = s0, s3 = s0;
+  for (int64_t i = 0; i < width; i += LANES) {
+    const lanes x = lanes_load(q + i);
+    s0 = lanes_fma(x, lanes_load(k[0] + i), s0);
+    s1 = lanes_fma(x, lanes_load(k[1] + i), s1);
+    s2 = lanes_fma(x, lanes_load(k[2] + i), s2);
+    s3 = lanes_fma(x, lanes_load(k[3] + i), s3);
+  }
+  sum[0] = s0;
+  sum[1] = s1;
+  sum[2] = s2;
+  sum[3] = s3;
+}
+
 void attention_scores(const float *q, const float *const *k, int64_t lo, int64_t hi, int64_t width,
                       float scale, float *s) {
   int64_t j = lo;
-  for (; j + 4 <= hi; j += 4) { /* four keys at a time: one load of q serves them all */
-    lanes sum0 = lanes_zero(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
-    for (int64_t i = 0; i < width; i += LANES) {
-      const lanes x = lanes_load(q + i);
-      sum0 = lanes_fma(x, lanes_load(k[j] + i), sum0);
-      sum1 = lanes_fma(x, lanes_load(k[j + 1] + i), sum1);
-      sum2 = lanes_fma(x, lanes_load(k[j + 2] + i), sum2);
-      sum3 = lanes_fma(x, lanes_load(k[j + 3] + i), sum3);
-    }
-    s[j] = scale * lanes_sum(sum0);
-    s[j + 1] = scale * lanes_sum(sum1);
-    s[j + 2] = scale * lanes_sum(sum2);
-    s[j + 3] = scale * lanes_sum(sum3);
+  for (; j + 8 <= hi; j += 8) {
+    lanes sum[8];
+    multiply_four(q, k + j, width, sum);
+    multiply_four(q, k + j + 4, width, sum + 4);
+    lanes_sum8(sum, s + j);
   }
-  for (; j < hi; j++) s[j] = scale * cpu_dot(q, k[j], width);
+  for (; j < hi; j++) s[j] = cpu_dot(q, k[j], width);
+  for (j = lo; j < hi; j++) s[j] *= scale;
 }
 
 static void add_four(const float *p, int64_t step, const float *const *v, int64_t lo, int64_t hi,
