@@ -2,22 +2,26 @@
 # first-run.sh [TEXT]: the whole of Forge in a few minutes. Trains a small language model on TEXT (default: the licence
 # texts of this machine), kills the training with SIGKILL half-way, resumes it, shows that the loss curve continues,
 # and generates with the prompt phase on one device and the token phase on another. Results go to runs/first.
+# STEPS, PROMPT and OUT change what their names say; FORGE_BIN names a folder with a built `forge` to use instead of building.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
 cd "$source"
-out=runs/first
+out=${OUT:-runs/first}
 steps=${STEPS:-600}
 
-"$source/cmake/setup-debian.sh" --build
-echo "== building"
-cmake --preset release >/dev/null
-cmake --build --preset release
-PATH=$source/build/release/bin:$PATH
+if [ -z "${FORGE_BIN:-}" ]; then
+  cmake/setup-debian.sh --build
+  echo "== building"
+  cmake --preset release -DBUILD_TESTING=OFF >/dev/null
+  cmake --build --preset release
+  FORGE_BIN=$source/build/release/bin
+fi
+PATH=$FORGE_BIN:$PATH
 
 text=${1:-}
 if [ -z "$text" ]; then
-  mkdir -p runs
-  text=runs/licences.txt
+  mkdir -p "$(dirname "$out")"
+  text=$(dirname "$out")/licences.txt
   find /usr/share/common-licenses -type f | sort | xargs cat >"$text"
 fi
 
