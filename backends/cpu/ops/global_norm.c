@@ -6,7 +6,6 @@
 #define PIECE (16 * SPAN_MAX)
 
 typedef struct squares {
-  const cpu_call *call;
   double *sum;         /* one per piece of all inputs */
   const cpu_view *now; /* the input being summed */
 } squares;
@@ -50,7 +49,7 @@ uint64_t cpu_scratch_global_norm(const forge_tensor *const *in, uint32_t n_in,
 
 forge_status cpu_run_global_norm(const cpu_call *c) {
   const double limit = ((const forge_attr_global_norm *)c->attr)->max_norm;
-  squares s = {.call = c, .sum = c->scratch};
+  squares s = {.sum = c->scratch};
   double total = 0.0;
   for (uint32_t i = 0; i < c->n_in; i++) {
     s.now = &c->in[i];

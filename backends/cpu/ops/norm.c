@@ -229,22 +229,15 @@ static uint64_t scratch_backward(const forge_tensor *const *in, uint32_t n_in,
   return cpu_elements(in[0]) ? (uint64_t)cpu_rows(in[0]) * 2 * sizeof(float) : 0;
 }
 
-static uint8_t supports_f32(const forge_tensor *const *in, uint32_t n_in,
-                            const forge_tensor *const *out, uint32_t n_out, const void *attr) {
-  (void)attr;
-  const bool fine = cpu_all_are(in, n_in, FORGE_F32) && cpu_all_are(out, n_out, FORGE_F32);
-  return fine ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
-}
-
 const cpu_op cpu_ops_norm[] = {
-    {.op = FORGE_OP_RMSNORM, .supports = supports_f32, .run = run_rmsnorm},
+    {.op = FORGE_OP_RMSNORM, .supports = cpu_supports_f32, .run = run_rmsnorm},
     {.op = FORGE_OP_RMSNORM_BWD,
-     .supports = supports_f32,
+     .supports = cpu_supports_f32,
      .scratch = scratch_backward,
      .run = run_rmsnorm_bwd},
-    {.op = FORGE_OP_LAYERNORM, .supports = supports_f32, .run = run_layernorm},
+    {.op = FORGE_OP_LAYERNORM, .supports = cpu_supports_f32, .run = run_layernorm},
     {.op = FORGE_OP_LAYERNORM_BWD,
-     .supports = supports_f32,
+     .supports = cpu_supports_f32,
      .scratch = scratch_backward,
      .run = run_layernorm_bwd},
     {.op = 0},

@@ -26,13 +26,6 @@ static void adamw_f32(const void *ctx, const float *const *in, float *const *out
   }
 }
 
-static uint8_t supports_adamw(const forge_tensor *const *in, uint32_t n_in,
-                              const forge_tensor *const *out, uint32_t n_out, const void *attr) {
-  (void)attr;
-  const bool fine = cpu_all_are(in, n_in, FORGE_F32) && cpu_all_are(out, n_out, FORGE_F32);
-  return fine ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
-}
-
 static forge_status run_adamw(const cpu_call *c) {
   const forge_attr_adamw *a = c->attr;
   const double t = cpu_number(c, &a->step);
@@ -53,6 +46,6 @@ static forge_status run_adamw(const cpu_call *c) {
 }
 
 const cpu_op cpu_ops_optimizer[] = {
-    {.op = FORGE_OP_ADAMW, .supports = supports_adamw, .run = run_adamw},
+    {.op = FORGE_OP_ADAMW, .supports = cpu_supports_f32, .run = run_adamw},
     {.op = 0},
 };

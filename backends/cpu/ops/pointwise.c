@@ -216,20 +216,13 @@ static forge_status run_mask(const cpu_call *c) {
   return FORGE_OK;
 }
 
-static uint8_t supports_f32(const forge_tensor *const *in, uint32_t n_in,
-                            const forge_tensor *const *out, uint32_t n_out, const void *attr) {
-  (void)attr;
-  const bool fine = cpu_all_are(in, n_in, FORGE_F32) && cpu_all_are(out, n_out, FORGE_F32);
-  return fine ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
-}
-
 const cpu_op cpu_ops_pointwise[] = {
     {.op = FORGE_OP_BINARY, .supports = supports_binary, .run = run_binary},
     {.op = FORGE_OP_UNARY, .supports = cpu_supports_unary, .run = cpu_run_unary},
     {.op = FORGE_OP_UNARY_BWD, .supports = cpu_supports_unary, .run = cpu_run_unary_bwd},
     {.op = FORGE_OP_AXPBY, .supports = supports_float, .run = run_axpby},
     {.op = FORGE_OP_MASK, .supports = supports_mask, .run = run_mask},
-    {.op = FORGE_OP_SWIGLU, .supports = supports_f32, .run = run_swiglu},
-    {.op = FORGE_OP_SWIGLU_BWD, .supports = supports_f32, .run = run_swiglu_bwd},
+    {.op = FORGE_OP_SWIGLU, .supports = cpu_supports_f32, .run = run_swiglu},
+    {.op = FORGE_OP_SWIGLU_BWD, .supports = cpu_supports_f32, .run = run_swiglu_bwd},
     {.op = 0},
 };

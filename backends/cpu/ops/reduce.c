@@ -218,13 +218,6 @@ static void softmax_rows(void *ctx, int64_t begin, int64_t end, uint32_t thread)
   }
 }
 
-static uint8_t supports_f32(const forge_tensor *const *in, uint32_t n_in,
-                            const forge_tensor *const *out, uint32_t n_out, const void *attr) {
-  (void)attr;
-  const bool fine = cpu_all_are(in, n_in, FORGE_F32) && cpu_all_are(out, n_out, FORGE_F32);
-  return fine ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
-}
-
 static forge_status run_softmax(const cpu_call *c) {
   const forge_tensor *x = &c->in[0].t;
   if (cpu_elements(x) == 0) return FORGE_OK;
@@ -234,13 +227,13 @@ static forge_status run_softmax(const cpu_call *c) {
 
 const cpu_op cpu_ops_reduce[] = {
     {.op = FORGE_OP_REDUCE, .supports = supports_reduce, .run = run_reduce},
-    {.op = FORGE_OP_SOFTMAX, .supports = supports_f32, .run = run_softmax},
+    {.op = FORGE_OP_SOFTMAX, .supports = cpu_supports_f32, .run = run_softmax},
     {.op = FORGE_OP_TOPK,
      .supports = cpu_supports_topk,
      .scratch = cpu_scratch_topk,
      .run = cpu_run_topk},
     {.op = FORGE_OP_GLOBAL_NORM,
-     .supports = supports_f32,
+     .supports = cpu_supports_f32,
      .scratch = cpu_scratch_global_norm,
      .run = cpu_run_global_norm},
     {.op = 0},

@@ -70,3 +70,10 @@ void cpu_flat_write(const cpu_view *v, int64_t first, int64_t n, const float *fr
     done += take;
   }
 }
+
+uint8_t cpu_supports_f32(const forge_tensor *const *in, uint32_t n_in,
+                         const forge_tensor *const *out, uint32_t n_out, const void *attr) {
+  (void)attr;
+  const bool fine = cpu_all_are(in, n_in, FORGE_F32) && cpu_all_are(out, n_out, FORGE_F32);
+  return fine ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
+}

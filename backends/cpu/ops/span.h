@@ -93,4 +93,8 @@ static inline bool cpu_all_are(const forge_tensor *const *t, uint32_t n, uint8_t
   return true;
 }
 
+/* The supports() of ops that want nothing but F32. */
+uint8_t cpu_supports_f32(const forge_tensor *const *in, uint32_t n_in,
+                         const forge_tensor *const *out, uint32_t n_out, const void *attr);
+
 #endif
