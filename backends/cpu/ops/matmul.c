@@ -84,6 +84,16 @@ static void fold_rows(batch *t) {
   }
 }
 
+/* The factors change places, and with them their steps from product to product. */
+static void swap(batch *t) {
+  gemm_swap(&t->one);
+  for (int d = 0; d < t->rank; d++) {
+    const int64_t a = t->a[d];
+    t->a[d] = t->b[d];
+    t->b[d] = a;
+  }
+}
+
 static gemm product(const batch *t, int64_t number) {
   gemm g = t->one;
   int64_t a = 0, b = 0, y = 0;
@@ -119,7 +129,7 @@ static void run_batch(batch *t, cpu_threads *threads, void *scratch) {
   fold_rows(t);
   for (int d = 0; d < t->rank; d++) t->count *= t->dim[d];
   if (t->count == 0 || g->m == 0 || g->n == 0) return;
-  if (g->n <= GEMV_MOST && g->m > GEMV_MOST && g->b.dtype == FORGE_F32 && !g->y_index) gemm_swap(g);
+  if (g->n <= GEMV_MOST && g->m > GEMV_MOST && g->b.dtype == FORGE_F32 && !g->y_index) swap(t);
   const int64_t k = g->k > 0 ? g->k : 1;
   if (gemv_fits(g)) {
     t->columns = WORTH / (k * (g->m ? g->m : 1)) / 8 * 8 + 8;
