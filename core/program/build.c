@@ -258,7 +258,7 @@ forge_tid build_linear(build *b, forge_tid x, forge_tid w, forge_tid bias, bool 
   }
   const forge_tid m = as_matrix(b, x, &t);
   forge_tid y;
-  if (dtype_block(wt.dtype) > 1) {
+  if (dtype_block_elems(wt.dtype) > 1) {
     const forge_tid in[] = {m, w, bias};
     y = one(b, FORGE_OP_QMATMUL, NULL, 0, in, 3);
   } else {

@@ -40,7 +40,7 @@ static forge_status check_name(const forge_builder *g, const char *name) {
 /* Dims and scalars of a description are sane; fills in dense strides. */
 static forge_status check_dims(const forge_builder *g, forge_tensor *t, uint64_t *out_elements) {
   char shown[TENSOR_TEXT];
-  const uint32_t block = dtype_block(t->dtype);
+  const uint32_t block = dtype_block_elems(t->dtype);
   if (!block) return FAIL(FORGE_E_INVALID, "element type %u is unknown", t->dtype);
   if (t->rank > FORGE_MAX_RANK)
     return FAIL(FORGE_E_INVALID, "rank %u is above %d", t->rank, FORGE_MAX_RANK);
@@ -228,7 +228,7 @@ forge_status forge_builder_op_shaped(forge_builder *g, uint16_t op, const void *
 static forge_status check_view(const graph_value *v, const graph_storage *s, const forge_tensor *t,
                                int64_t offset) {
   char shown[TENSOR_TEXT], from[TENSOR_TEXT];
-  const int64_t block = dtype_block(t->dtype);
+  const int64_t block = dtype_block_elems(t->dtype);
   bool bad = offset < 0 || t->dtype != v->t.dtype;
   uint64_t reach = (uint64_t)offset + 1;
   for (uint32_t k = 0; k < t->rank; k++) {

@@ -127,7 +127,7 @@ static forge_tid keep_rows(build *b, forge_tid x, forge_tid keep) {
 forge_status grad_gather(grad_call *c) {
   build *b = c->b;
   const forge_tensor table = formula_shape(b, c->in[0]), ids = formula_shape(b, c->in[1]);
-  if (dtype_block(table.dtype) > 1 || !c->need[0]) return FORGE_OK;
+  if (dtype_block_elems(table.dtype) > 1 || !c->need[0]) return FORGE_OK;
   if (table.dim_scalar[0] || (uint64_t)table.dim[0] > UINT32_MAX)
     return FAIL(FORGE_E_UNSUPPORTED, "GATHER_ROWS: no gradient for a table with so many rows");
   const forge_attr_scatter a = {FORGE_SCATTER_ADD, (uint32_t)table.dim[0]};

@@ -96,12 +96,11 @@ static inline const void *graph_attr(const forge_builder *g, const graph_node *n
 
 /* ---- tensors (tensor.c) ---- */
 
-static inline uint32_t dtype_block(uint8_t d) { return dtype_block_elems(d); }
 static inline bool dtype_is_float(uint8_t d) {
   return d == FORGE_F32 || d == FORGE_F16 || d == FORGE_BF16;
 }
 
-/* "F32 [T<=8, 64]" into |out|. */
+/* "f32 [<=8, 64]" into |out|. */
 enum { TENSOR_TEXT = 160 };
 const char *tensor_text(const forge_tensor *t, char out[TENSOR_TEXT]);
 /* Sets row-major strides; E_INVALID when the element count does not fit. */

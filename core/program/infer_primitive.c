@@ -20,7 +20,7 @@ static forge_status take_wanted(shape_call *c) {
 
 forge_status infer_cast(shape_call *c) {
   TRY(take_wanted(c));
-  const uint32_t block = dtype_block(c->wanted->dtype), rank = c->in[0]->rank;
+  const uint32_t block = dtype_block_elems(c->wanted->dtype), rank = c->in[0]->rank;
   if (!tensor_same_dims(c->wanted, c->in[0]))
     return shape_fail(c, 0, "CAST keeps the dims; give the output the same ones");
   if (block > 1 && (!rank || c->in[0]->dim[rank - 1] % block || c->in[0]->dim_scalar[rank - 1]))
@@ -31,7 +31,7 @@ forge_status infer_cast(shape_call *c) {
 
 forge_status infer_fill(shape_call *c) {
   TRY(take_wanted(c));
-  if (dtype_block(c->wanted->dtype) != 1)
+  if (dtype_block_elems(c->wanted->dtype) != 1)
     return FAIL(FORGE_E_INVALID, "FILL: %s is a block type; fill F32 and CAST",
                 dtype_name(c->wanted->dtype));
   return FORGE_OK;
@@ -101,7 +101,7 @@ forge_status infer_matmul(shape_call *c) {
   const uint32_t ta = attr->flags & FORGE_MATMUL_TRANS_A ? 1 : 0;
   const uint32_t tb = attr->flags & FORGE_MATMUL_TRANS_B ? 1 : 0;
   TRY(shape_type(c, 0, SHAPE_FLOAT));
-  if (dtype_block(c->in[1]->dtype) > 1) return shape_fail(c, 1, "a block type; use QMATMUL");
+  if (dtype_block_elems(c->in[1]->dtype) > 1) return shape_fail(c, 1, "a block type; use QMATMUL");
   TRY(shape_type(c, 1, SHAPE_FLOAT));
   TRY(shape_type(c, 2, SHAPE_F32));
   TRY(shape_rank(c, 0, 2, FORGE_MAX_RANK));
