@@ -284,82 +284,6 @@ static void an_output_may_be_a_view_a_state_or_an_input(void **state) {
   forge_builder_destroy(b.builder);
 }
 
-/* ---- running elsewhere ---- */
-
-static char warned[512];
-static void take_line(void *ctx, int32_t level, const char *line) {
-  (void)ctx;
-  if (level == FORGE_LOG_WARN) snprintf(warned, sizeof warned, "%s", line);
-}
-
-/* picky has no UNARY; a state is written on both devices. */
-static build mixed_graph(void) {
-  build b = begin();
-  const forge_attr_adamw attr = {0.9, 0.99, 1e-8, 0.1, {0.1, 0, 0}, {1, 0, 0}};
-  const forge_tid x = input(&b, "x", DIM(3, 4));
-  forge_tid state[3], out[3] = {0, 0, 0};
-  static const char *const names[] = {"p", "m", "v"};
-  for (int i = 0; i < 3; i++)
-    state[i] = build_tensor(&b, FORGE_ROLE_STATE, names[i], FORGE_F32, DIM(3, 4), NULL);
-  const forge_tid y = build_unary(&b, build_mul(&b, x, state[0]), FORGE_UNARY_TANH);
-  const forge_tid z = build_unary(&b, build_add(&b, y, x), FORGE_UNARY_SQUARE);
-  build_op(&b, FORGE_OP_ADAMW, &attr, sizeof attr,
-           (forge_tid[]){state[0], state[1], state[2], z, FORGE_TID_NONE}, 5, out, 3);
-  output(&b, build_unary(&b, out[0], FORGE_UNARY_SIGMOID), "y");
-  output(&b, z, "z");
-  return b;
-}
-
-static void the_policy_decides_whether_ops_move(void **state) {
-  (void)state;
-  bench_device picky;
-  if (!bench_open("picky", NULL, &picky)) {
-    print_message("the picky test backend is not there\n");
-    skip();
-  }
-  forge_device *other;
-  if (forge_device_open(picky.runtime, "cpu/portable", &other))
-    fail_msg("%s", forge_error_last()->msg);
-  build b = mixed_graph();
-  forge_program *none;
-  forge_program_options o = {
-      .size = sizeof o, .fallback = FORGE_FALLBACK_ERROR, .n_fallback = 1, .fallbacks = &other};
-  assert_int_equal(forge_program_create(picky.device, b.builder, &o, &none), FORGE_E_POLICY);
-  assert_non_null(strstr(forge_error_last()->msg, "UNARY"));
-  assert_non_null(strstr(forge_error_last()->msg, "the hardware"));
-  o.fallback = FORGE_FALLBACK_ALLOW;
-  o.n_fallback = 0;
-  assert_int_equal(forge_program_create(picky.device, b.builder, &o, &none), FORGE_E_POLICY);
-  o.n_fallback = 1;
-  forge_log_to(take_line, NULL, FORGE_LOG_WARN);
-  for (o.fallback = FORGE_FALLBACK_WARN; o.fallback <= FORGE_FALLBACK_ALLOW; o.fallback++) {
-    warned[0] = 0;
-    bench_run mixed = bench_compile(&picky, b.builder, 0, &o),
-              plain = bench_compile(&cpu, b.builder, 0, NULL);
-    assert_int_equal(strstr(warned, "UNARY") != NULL, o.fallback == FORGE_FALLBACK_WARN);
-    assert_int_equal(mixed.program->n_segments, 6);
-    assert_true(mixed.program->copy_bytes > 0);
-    oracle *start = oracle_make(b.builder);
-    static const char *const names[] = {"x", "p", "m", "v"};
-    for (int i = 0; i < 4; i++) oracle_random(start, names[i], 5u + (unsigned)i, 0.1, 1);
-    bench_upload(&mixed, start);
-    bench_upload(&plain, start);
-    for (int i = 0; i < 3; i++) {
-      bench_must_run(&mixed, NULL, 0);
-      bench_must_run(&plain, NULL, 0);
-    }
-    static const char *const results[] = {"y", "z", "p", "m", "v"};
-    for (int i = 0; i < 5; i++) assert_equal_bits(&mixed, &plain, results[i], o.fallback);
-    oracle_free(start);
-    bench_end(&mixed);
-    bench_end(&plain);
-  }
-  forge_log_to(NULL, NULL, FORGE_LOG_WARN);
-  forge_builder_destroy(b.builder);
-  forge_device_close(other);
-  bench_close(&picky);
-}
-
 /* ---- cost ---- */
 
 static void a_submit_allocates_nothing_and_costs_little(void **state) {
@@ -401,10 +325,6 @@ static void a_cpu_submit_allocates_nothing_in_the_core(void **state) {
 }
 
 int main(void) {
-  char path[2048];
-  const char *given = getenv("FORGE_BACKEND_PATH");
-  snprintf(path, sizeof path, "%s:%s", given ? given : "", FORGE_TEST_FAKES);
-  setenv("FORGE_BACKEND_PATH", path, 1);
   if (!bench_open("cpu", NULL, &cpu)) {
     printf("skipped: this build has no CPU backend\n");
     return 77;
@@ -415,7 +335,6 @@ int main(void) {
       cmocka_unit_test(what_nobody_reads_is_not_run),
       cmocka_unit_test(missing_and_wrong_bindings_are_named),
       cmocka_unit_test(an_output_may_be_a_view_a_state_or_an_input),
-      cmocka_unit_test(the_policy_decides_whether_ops_move),
       cmocka_unit_test(a_submit_allocates_nothing_and_costs_little),
       cmocka_unit_test(a_cpu_submit_allocates_nothing_in_the_core),
   };
