@@ -22,6 +22,7 @@ struct forge_trainer {
   uint64_t step, saved_step; /* done; of the newest checkpoint, UINT64_MAX: none */
   double validation_loss;    /* NaN: none yet */
   double peak_flops;
+  uint64_t peak_step; /* when it was measured */
   uint32_t peak_origin;
   bool resumed;
   uint64_t start_step, start_ns; /* of this process */
