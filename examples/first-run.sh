@@ -54,7 +54,7 @@ echo "loss curve: $out/loss.png"
 
 echo "== prompt phase on one device, token phase on another"
 prompt=${PROMPT:-"This license "}
-generate() { forge generate "$out/model" --prompt "$prompt" --max-tokens 160 --temperature 0 "$@"; }
+generate() { forge generate "$out/model" --prompt "$prompt" --max-tokens 100 --temperature 0 "$@"; }
 generate --prefill-on cpu/portable:0 --decode-on cpu:0 | tee "$out/split.txt"
 generate --device cpu:0 >"$out/whole.txt" 2>/dev/null
 cmp "$out/split.txt" "$out/whole.txt"

@@ -38,6 +38,13 @@ typedef struct cli_command {
   void (*more_help)(void); /* prints what stands between options and examples; NULL: nothing */
 } cli_command;
 
+/* Every command: its file defines cmd_NAME. The order is that of the overview. */
+#define CLI_COMMANDS(X)                                                                            \
+  X(devices)                                                                                       \
+  X(doctor) X(config) X(train) X(generate) X(perplexity) X(convert) X(inspect) X(bench) X(plot)
+#define CLI_DECLARE_(name) extern const cli_command cmd_##name;
+CLI_COMMANDS(CLI_DECLARE_)
+
 /* Positional argument |i|, NULL beyond the last. */
 const char *cli_arg(const cli *c, uint32_t i);
 /* Value of an option, |otherwise| when not given. */

@@ -71,7 +71,6 @@ static int run(cli *c) {
   return rc;
 }
 
-extern const cli_command cmd_convert;
 const cli_command cmd_convert = {
     .name = "convert",
     .summary = "a model from one file format into another",

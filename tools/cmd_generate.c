@@ -236,9 +236,12 @@ static void note_result(const generation *g, const forge_generate_result *r) {
   if (r->capsule_bytes)
     cli_note(g->c, "handed over: %s, verified, %.2f ms", cli_bytes(r->capsule_bytes, size),
              (double)r->handover_ns * 1e-6);
-  cli_note(g->c, "new: %llu tokens, %.1f tokens/s on %s; ended by %s; seed %llu",
+  char seed[40] = ""; /* the most likely token needs none */
+  if (g->sampling.temperature > 0)
+    snprintf(seed, sizeof seed, "; seed %llu", (unsigned long long)g->sampling.seed);
+  cli_note(g->c, "new: %llu tokens, %.1f tokens/s on %s; ended by %s%s",
            (unsigned long long)r->new_tokens, rate(r->new_tokens, r->decode_ns), decode,
-           stop_name(r->stop), (unsigned long long)g->sampling.seed);
+           stop_name(r->stop), seed);
 }
 
 /* A text that is not UTF-8 cannot be a JSON string. */
@@ -297,7 +300,6 @@ static int run(cli *c) {
   return rc;
 }
 
-extern const cli_command cmd_generate;
 const cli_command cmd_generate = {
     .name = "generate",
     .summary = "continue a text with a model",

@@ -111,7 +111,6 @@ static int run(cli *c) {
   return rc;
 }
 
-extern const cli_command cmd_inspect;
 const cli_command cmd_inspect = {
     .name = "inspect",
     .summary = "what is in a model, a tokenizer, a checkpoint or a capsule",

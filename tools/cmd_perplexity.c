@@ -136,7 +136,6 @@ static int run(cli *c) {
   return rc;
 }
 
-extern const cli_command cmd_perplexity;
 const cli_command cmd_perplexity = {
     .name = "perplexity",
     .summary = "measure how well a model predicts a text",

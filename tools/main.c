@@ -4,13 +4,8 @@
 
 #include "cli_main.h"
 
-#define COMMANDS(X)                                                                                \
-  X(devices)                                                                                       \
-  X(doctor) X(config) X(train) X(generate) X(perplexity) X(convert) X(inspect) X(bench) X(plot)
-#define DECLARE(name) extern const cli_command cmd_##name __attribute__((weak));
-COMMANDS(DECLARE)
 #define ENTRY(name) &cmd_##name,
-static const cli_command *const commands[] = {COMMANDS(ENTRY)};
+static const cli_command *const commands[] = {CLI_COMMANDS(ENTRY)};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void overview(FILE *to) {
@@ -19,7 +14,7 @@ static void overview(FILE *to) {
       "forge %s -- train, run and move models on any accelerator\n\nUsage: forge COMMAND ...\n\n",
       forge_version());
   for (int i = 0; i < N_COMMANDS; i++)
-    if (commands[i]) fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
   fprintf(to,
           "\nforge COMMAND --help shows its options and examples.\n"
           "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped on request with state saved.\n");
@@ -61,8 +56,7 @@ int main(int argc, char **argv) {
     return CLI_OK;
   }
   for (int i = 0; i < N_COMMANDS; i++)
-    if (commands[i] && !strcmp(argv[1], commands[i]->name))
-      return run(commands[i], argc - 2, argv + 2);
+    if (!strcmp(argv[1], commands[i]->name)) return run(commands[i], argc - 2, argv + 2);
   fprintf(stderr, "forge: there is no command '%s'\n\n", argv[1]);
   overview(stderr);
   return CLI_USAGE;
