@@ -13,17 +13,24 @@
 
 enum { TILE_ROWS = LANES_TILE_ROWS, TILE_COLUMNS = LANES_TILE_COLUMNS };
 enum { SUMS = TILE_ROWS * TILE_COLUMNS };
-enum { CHUNK = 512, PANEL_STRIDE = CHUNK + LANES }; /* the stride spreads rows over cache sets */
+enum { CHUNK = 1024 };
 
 _Static_assert(GEMM_TILE_M % TILE_ROWS == 0 && GEMM_TILE_N % TILE_COLUMNS == 0, "whole steps");
 _Static_assert(CHUNK % 256 == 0, "whole blocks");
+
+/* Floats from row to row of a copied panel: whole lines, and one more, which spreads the rows over
+ * the cache's sets. */
+static int64_t stride_for(int64_t k) {
+  const int64_t n = k < CHUNK ? k : CHUNK;
+  return (n + LANES - 1) / LANES * LANES + LANES;
+}
 
 int64_t gemm_tiles(int64_t m, int64_t n) {
   return ((m + GEMM_TILE_M - 1) / GEMM_TILE_M) * ((n + GEMM_TILE_N - 1) / GEMM_TILE_N);
 }
 
 uint64_t gemm_scratch(int64_t k) {
-  const uint64_t panels = (uint64_t)(GEMM_TILE_M + GEMM_TILE_N) * PANEL_STRIDE * sizeof(float);
+  const uint64_t panels = (uint64_t)((GEMM_TILE_M + GEMM_TILE_N) * stride_for(k)) * sizeof(float);
   /* Eight more: the last sums are added up in eights. */
   return panels + (k > CHUNK ? (GEMM_TILE_M * GEMM_TILE_N + 8) * sizeof(lanes) : 0);
 }
@@ -66,18 +73,21 @@ void gemm_store(const gemm *g, int64_t i, int64_t j, float sum) {
 typedef struct panel {
   const gemm_side *side;
   int64_t first, rows;
-  float *copy; /* scratch */
-  bool direct; /* the rows are used where they are */
+  float *copy;    /* scratch */
+  int64_t stride; /* of its rows */
+  bool direct;    /* the rows are used where they are */
   const float *row[GEMM_TILE_M + LANES];
 } panel;
 
-static panel panel_of(const gemm_side *s, int64_t first, int64_t rows, int64_t other, float *copy) {
+static panel panel_of(const gemm_side *s, int64_t first, int64_t rows, int64_t other, float *copy,
+                      int64_t stride) {
   /* Rows a multiple of 1 KiB apart meet in a few cache sets: worth a copy if it is used often. */
   const bool crowded = s->row_stride % 256 == 0 && other >= GEMM_TILE_N;
   return (panel){.side = s,
                  .first = first,
                  .rows = rows,
                  .copy = copy,
+                 .stride = stride,
                  .direct = s->dtype == FORGE_F32 && s->k_stride == 1 && !crowded};
 }
 
@@ -90,7 +100,7 @@ static four load4(const float *p) {
 }
 
 /* out[r][k] = from[k][r], four by four. */
-static void transpose4(const float *from, int64_t stride, float *out) {
+static void transpose4(const float *from, int64_t stride, float *out, int64_t out_stride) {
   const four a = load4(from), b = load4(from + stride);
   const four c = load4(from + 2 * stride), d = load4(from + 3 * stride);
   const four ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
@@ -100,20 +110,21 @@ static void transpose4(const float *from, int64_t stride, float *out) {
   const four y[4] = {
       __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
       __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
-  for (int r = 0; r < 4; r++) memcpy(out + r * PANEL_STRIDE, &y[r], sizeof y[r]);
+  for (int r = 0; r < 4; r++) memcpy(out + r * out_stride, &y[r], sizeof y[r]);
 }
 
-static void transpose(const float *from, int64_t stride, int64_t rows, int64_t n, float *out) {
+static void transpose(const float *from, int64_t stride, int64_t rows, int64_t n, float *out,
+                      int64_t out_stride) {
   int64_t k = 0;
   for (; k + 4 <= n; k += 4) {
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4)
-      transpose4(from + k * stride + r, stride, out + r * PANEL_STRIDE + k);
+      transpose4(from + k * stride + r, stride, out + r * out_stride + k, out_stride);
     for (; r < rows; r++)
-      for (int i = 0; i < 4; i++) out[r * PANEL_STRIDE + k + i] = from[(k + i) * stride + r];
+      for (int i = 0; i < 4; i++) out[r * out_stride + k + i] = from[(k + i) * stride + r];
   }
   for (; k < n; k++)
-    for (int64_t r = 0; r < rows; r++) out[r * PANEL_STRIDE + k] = from[k * stride + r];
+    for (int64_t r = 0; r < rows; r++) out[r * out_stride + k] = from[k * stride + r];
 }
 
 /* The factor lies the other way: neighbouring rows are neighbours in memory. */
@@ -122,7 +133,7 @@ static void copy_crosswise(const panel *p, int64_t k0, int64_t n) {
   const int64_t size = cpu_type_bytes(s->dtype);
   const uint8_t *from = s->data + (p->first + k0 * s->k_stride) * size;
   if (s->dtype == FORGE_F32) {
-    transpose((const float *)(const void *)from, s->k_stride, p->rows, n, p->copy);
+    transpose((const float *)(const void *)from, s->k_stride, p->rows, n, p->copy, p->stride);
     return;
   }
   float line[4][GEMM_TILE_M];
@@ -130,7 +141,7 @@ static void copy_crosswise(const panel *p, int64_t k0, int64_t n) {
     const int64_t few = n - k < 4 ? n - k : 4;
     for (int64_t i = 0; i < few; i++)
       cpu_decode(s->dtype, from + (k + i) * s->k_stride * size, 0, p->rows, line[i]);
-    transpose(line[0], GEMM_TILE_M, p->rows, few, p->copy + k);
+    transpose(line[0], GEMM_TILE_M, p->rows, few, p->copy + k, p->stride);
   }
 }
 
@@ -149,9 +160,9 @@ static void copy_panel(const panel *p, int64_t k0, int64_t n) {
   for (int64_t r = 0; r < p->rows; r++) {
     const uint8_t *row = gemm_row(s, p->first + r);
     if (s->k_stride == 1)
-      cpu_decode(s->dtype, row, k0, n, p->copy + r * PANEL_STRIDE);
+      cpu_decode(s->dtype, row, k0, n, p->copy + r * p->stride);
     else
-      gather_row(s, row, k0, n, p->copy + r * PANEL_STRIDE);
+      gather_row(s, row, k0, n, p->copy + r * p->stride);
   }
 }
 
@@ -160,7 +171,7 @@ static void aim_panel(panel *p, int64_t k0, int64_t n) {
   if (!p->direct) copy_panel(p, k0, n);
   for (int64_t r = 0; r < p->rows; r++)
     p->row[r] = p->direct ? (const float *)(const void *)gemm_row(p->side, p->first + r) + k0
-                          : p->copy + r * PANEL_STRIDE;
+                          : p->copy + r * p->stride;
   for (int64_t r = p->rows; r < p->rows + LANES; r++) p->row[r] = p->row[p->rows - 1];
 }
 
@@ -256,9 +267,10 @@ void gemm_run_tile(const gemm *g, int64_t tile, void *scratch) {
   const int64_t rows = g->m - i0 < GEMM_TILE_M ? g->m - i0 : GEMM_TILE_M;
   const int64_t columns = g->n - j0 < GEMM_TILE_N ? g->n - j0 : GEMM_TILE_N;
   float *copies = scratch;
-  panel a = panel_of(&g->a, i0, rows, columns, copies);
-  panel b = panel_of(&g->b, j0, columns, rows, copies + GEMM_TILE_M * PANEL_STRIDE);
-  lanes *sums = (lanes *)(void *)(copies + (GEMM_TILE_M + GEMM_TILE_N) * PANEL_STRIDE);
+  const int64_t stride = stride_for(g->k);
+  panel a = panel_of(&g->a, i0, rows, columns, copies, stride);
+  panel b = panel_of(&g->b, j0, columns, rows, copies + GEMM_TILE_M * stride, stride);
+  lanes *sums = (lanes *)(void *)(copies + (GEMM_TILE_M + GEMM_TILE_N) * stride);
   for (int64_t k = 0; k == 0 || k < g->k; k += CHUNK) {
     const int64_t n = g->k - k < CHUNK ? g->k - k : CHUNK;
     aim_panel(&a, k, n);

@@ -88,7 +88,7 @@ static int fused_is_exact(lanes a, lanes b, lanes c) {
   return 1;
 }
 
-enum { M = 101, N = 53, K = 700 };
+enum { M = 101, N = 53, K = 1100 };
 
 static void take_product(uint8_t dtype, bool few) {
   static float a[M * K], plain[N * K], y[M * N];
@@ -98,7 +98,7 @@ static void take_product(uint8_t dtype, bool few) {
     lanes_store_n(a + i, some(1.0f), M * K - i < LANES ? M * K - i : LANES);
   for (int i = 0; i < N * K; i += LANES)
     lanes_store_n(plain + i, some(1.0f), N * K - i < LANES ? N * K - i : LANES);
-  const int64_t k = dtype == FORGE_F32 || dtype == FORGE_BF16 || dtype == FORGE_F16 ? K : 512;
+  const int64_t k = dtype == FORGE_F32 || dtype == FORGE_BF16 || dtype == FORGE_F16 ? K : 768;
   cpu_encode(dtype, plain, N * k, b);
   const gemm g = {.a = {(const uint8_t *)a, k, 1, NULL, FORGE_F32},
                   .b = {b, k, 1, NULL, dtype},
