@@ -32,7 +32,8 @@ typedef struct program_name {
 } program_name;
 
 /* What binding number i of a segment is. */
-enum { BIND_WORKSPACE = 0xFFFFFFFFu, BIND_CONSTANTS = 0xFFFFFFFEu }; /* else: number of a name */
+#define BIND_WORKSPACE 0xFFFFFFFFu /* else the number of a name */
+#define BIND_CONSTANTS 0xFFFFFFFEu
 
 /* Before a segment runs (or after the last one) storage moves between two devices. */
 typedef struct program_copy {

@@ -56,5 +56,5 @@ void expand_layernorm_bwd(expand_call *c) {
   const forge_tid inner = formula_sub(b, formula_sub(b, g, mean), build_mul(b, n, along));
   expand_result(c, 0, build_mul(b, inner, r));
   expand_result(c, 1, formula_sum_rows(b, build_mul(b, c->in[2], n)));
-  expand_result(c, 2, formula_sum_rows(b, formula_scale(b, c->in[2], 1)));
+  expand_result(c, 2, formula_sum_rows(b, c->in[2]));
 }

@@ -11,7 +11,7 @@ static forge_tid settle(build *b, forge_status st, forge_tid tid) {
 forge_tensor formula_shape(build *b, forge_tid x) {
   forge_tensor t = {0};
   if (!b->status) settle(b, forge_builder_describe(b->builder, x, &t), x);
-  return b->status ? (forge_tensor){0} : t;
+  return t;
 }
 
 forge_tid formula_constant(build *b, double value, uint8_t dtype, forge_tid like) {

@@ -162,7 +162,7 @@ forge_status plan_copies(forge_program *p) {
 
 /* ---- lives and places ---- */
 
-enum { NEVER = 0xFFFFFFFFu };
+#define NEVER UINT32_MAX
 
 typedef struct life {
   uint32_t storage, first, last;
@@ -292,7 +292,10 @@ static forge_status plan_device(planning *c, program_device *d) {
   for (uint32_t s = 0; s < n; s++) {
     life *l = &c->lives[s];
     if (l->first == NEVER || joined_root(c, s) != s) continue;
-    if (keep_all) l->first = 0, l->last = NEVER - 1;
+    if (keep_all) {
+      l->first = 0;
+      l->last = NEVER - 1;
+    }
     order[n_order++] = l;
   }
   d->workspace_bytes = place_lives(order, n_order);

@@ -69,14 +69,19 @@ uint64_t tensor_span(const forge_tensor *t) {
   return n;
 }
 
+/* The dim not yet taken that steps least; rank if none is left. */
+static uint32_t least_step(const forge_tensor *t, uint32_t taken) {
+  uint32_t k = t->rank;
+  for (uint32_t i = 0; i < t->rank; i++)
+    if (!(taken >> i & 1) && (k == t->rank || t->stride[i] < t->stride[k])) k = i;
+  return k;
+}
+
 bool tensor_is_injective(const forge_tensor *t) {
-  bool done[FORGE_MAX_RANK] = {false};
+  uint32_t taken = 0;
   int64_t reach = 0; /* farthest place the dims taken so far get to */
-  for (uint32_t round = 0; round < t->rank; round++) {
-    uint32_t k = FORGE_MAX_RANK;
-    for (uint32_t i = 0; i < t->rank; i++)
-      if (!done[i] && (k == FORGE_MAX_RANK || t->stride[i] < t->stride[k])) k = i;
-    done[k] = true;
+  for (uint32_t k; (k = least_step(t, taken)) < t->rank;) {
+    taken |= 1u << k;
     if (t->dim[k] <= 1 && !t->dim_scalar[k]) continue;
     if (t->stride[k] <= reach) return false;
     reach += (t->dim[k] - 1) * t->stride[k];
