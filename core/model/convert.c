@@ -129,7 +129,7 @@ static uint8_t stored_type(const model_tensor *from, uint8_t wanted) {
 
 static forge_status plan(conversion *c, uint8_t wanted) {
   c->n = model_tensor_count(c->model);
-  c->from = mem_zalloc_array((size_t)c->n + 1, sizeof *c->from);
+  c->from = mem_zalloc_array((size_t)c->n + 1, sizeof(void *));
   c->to = mem_zalloc_array((size_t)c->n + 1, sizeof *c->to);
   if (!c->from || !c->to) return FAIL(FORGE_E_OOM, "no memory for a list of %u tensors", c->n);
   for (uint32_t i = 0; i < c->n; i++) {

@@ -181,7 +181,7 @@ static int by_offset(const void *a, const void *b) {
 
 static forge_status check_overlaps(const gguf *g, const gguf_tensor **sorted) {
   for (uint32_t i = 0; i < g->n_tensors; i++) sorted[i] = &g->tensors[i];
-  qsort(sorted, g->n_tensors, sizeof(*sorted), by_offset);
+  qsort(sorted, g->n_tensors, sizeof(void *), by_offset);
   for (uint32_t i = 1; i < g->n_tensors; i++)
     if (sorted[i - 1]->offset + sorted[i - 1]->bytes > sorted[i]->offset)
       return bad_tensor(g, sorted[i], "it overlaps another tensor");
@@ -199,7 +199,7 @@ static forge_status check_unique(const gguf *g, const void *first, size_t stride
                                  const gguf_string **sorted, const char *what) {
   for (uint32_t i = 0; i < n; i++)
     sorted[i] = (const gguf_string *)(const void *)((const char *)first + i * stride);
-  qsort(sorted, n, sizeof(*sorted), by_name);
+  qsort(sorted, n, sizeof(void *), by_name);
   for (uint32_t i = 1; i < n; i++)
     if (!by_name(&sorted[i - 1], &sorted[i]))
       return FAIL(FORGE_E_CORRUPT, "%s: %s %.*s is there twice", g->path, what,

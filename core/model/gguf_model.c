@@ -81,7 +81,7 @@ static forge_status read_rope_scaling(const keys *k, forge_model_config *c) {
 }
 
 static forge_status read_llama(const keys *k, forge_model_config *c) {
-  uint32_t value_length, rotated;
+  uint32_t value_length = 0, rotated = 0;
   c->family = FORGE_FAMILY_LLAMA;
   c->rope_style = FORGE_ROPE_STYLE_INTERLEAVED;
   TRY(get_number(k, "attention.layer_norm_rms_epsilon", 1e-5, &c->norm_eps));

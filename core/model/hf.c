@@ -90,7 +90,7 @@ static forge_status read_rope(const source *outer, forge_model_config *c, hf_rop
   const char *name = json_is_string(type) ? json_string_value(type) : "default";
   if (!strcmp(name, "default")) return FORGE_OK;
   if (!strcmp(name, "llama3")) return read_llama3(&s, c, rope);
-  if (strcmp(name, "linear"))
+  if (strcmp(name, "linear") != 0)
     return FAIL(FORGE_E_UNSUPPORTED, "%s: rope scaling \"%.32s\"; Forge knows linear and llama3",
                 s.path, name);
   TRY(get_number(&s, "factor", 1, &factor));

@@ -12,8 +12,7 @@ json_t *inspect_text(const char *s, uint64_t n) {
   while (n > k && k && ((unsigned char)shown[k - 1] & 0xC0) == 0x80) k--; /* cut between letters */
   if (n > k && k && (unsigned char)shown[k - 1] >= 0xC0) k--;
   if (n > k) {
-    memcpy(shown + k, "...", 3);
-    k += 3;
+    for (int dots = 0; dots < 3; dots++) shown[k++] = '.';
   }
   json_t *out = json_stringn(shown, k);
   if (out) return out;

@@ -52,7 +52,7 @@ static forge_status sort_parts(forge_model *m) {
 }
 
 static const model_part *find_sorted(const forge_model *m, const char *name) {
-  model_part key;
+  model_part key = {.source = NULL};
   strncpy(key.name, name, sizeof key.name - 1);
   key.name[sizeof key.name - 1] = 0;
   return bsearch(&key, m->parts, m->n_parts, sizeof key, by_name);
@@ -181,12 +181,12 @@ forge_status model_assemble(forge_model *m) {
   const forge_status st = arch_params(&m->config, &m->params, &n);
   if (st) return base_fail_in(st == FORGE_E_INVALID ? FORGE_E_CORRUPT : st, "%s", m->path);
   m->tensors = mem_zalloc_array((size_t)n + 1, sizeof *m->tensors);
-  m->by_name = mem_zalloc_array((size_t)n + 1, sizeof *m->by_name);
+  m->by_name = mem_zalloc_array((size_t)n + 1, sizeof(void *));
   if (!m->tensors || !m->by_name) return FAIL(FORGE_E_OOM, "%s: no memory for its index", m->path);
   for (uint32_t i = 0; i < n; i++) TRY(take_part(m, &m->params[i]));
   TRY(take_rope_freqs(m));
   for (uint32_t i = 0; i < m->n_tensors; i++) m->by_name[i] = &m->tensors[i];
-  qsort(m->by_name, m->n_tensors, sizeof *m->by_name, by_tensor_name);
+  qsort(m->by_name, m->n_tensors, sizeof(void *), by_tensor_name);
   TRY(check_leftovers(m));
   drop_parts(m);
   return FORGE_OK;
@@ -195,7 +195,7 @@ forge_status model_assemble(forge_model *m) {
 const model_tensor *model_find(const forge_model *m, const char *name) {
   const model_tensor key = {.name = name}, *wanted = &key;
   const model_tensor **found =
-      bsearch(&wanted, m->by_name, m->n_tensors, sizeof *m->by_name, by_tensor_name);
+      bsearch(&wanted, m->by_name, m->n_tensors, sizeof(void *), by_tensor_name);
   return found ? *found : NULL;
 }
 

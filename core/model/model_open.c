@@ -112,7 +112,7 @@ forge_status forge_model_describe(const forge_model *m, forge_model_config *conf
 uint64_t forge_model_parameters(const forge_model *m) {
   uint64_t n = 0;
   for (uint32_t i = 0; m && i < m->n_tensors; i++)
-    if (strcmp(m->tensors[i].name, "rope_freqs.weight"))
+    if (strcmp(m->tensors[i].name, "rope_freqs.weight") != 0)
       n += (uint64_t)model_row_count(&m->tensors[i]) * (uint64_t)model_row_elems(&m->tensors[i]);
   return n;
 }

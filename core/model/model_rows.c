@@ -26,7 +26,7 @@ uint64_t model_row_bytes(const model_tensor *t) {
 
 static bool is_rotated(const model_tensor *t) {
   const char *dot = strrchr(t->name, '.');
-  if (!dot || strcmp(dot, ".weight") || dot - t->name < 6) return false;
+  if (!dot || strcmp(dot, ".weight") != 0 || dot - t->name < 6) return false;
   return !strncmp(dot - 6, "attn_q", 6) || !strncmp(dot - 6, "attn_k", 6);
 }
 
