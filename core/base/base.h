@@ -50,6 +50,10 @@ void log_line(int32_t level, const char *format, ...) BASE_PRINTF(2, 3);
 /* The most that is logged from now on, FORGE_LOG_*; where it goes stays as it is. */
 void log_set_level(int32_t max_level);
 
+/* Around fork(): between the two nobody else is within the log, so that the child may log. */
+void log_hold(void);
+void log_release(void);
+
 /* ---- host memory: NULL when there is none, never an abort; sizes are checked for overflow ---- */
 
 void *mem_alloc(size_t bytes);

@@ -118,6 +118,9 @@ void log_set_level(int32_t max_level) {
   pthread_mutex_unlock(&log_lock);
 }
 
+void log_hold(void) { pthread_mutex_lock(&log_lock); }
+void log_release(void) { pthread_mutex_unlock(&log_lock); }
+
 void log_line(int32_t level, const char *format, ...) {
   char line[MESSAGE_BYTES];
   va_list args;

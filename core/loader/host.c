@@ -12,16 +12,20 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local bool holding; /* this very thread forks while it holds the lock: the trial */
 _Atomic uint32_t process_generation;
 
+/* Lines are logged under the process lock, so it comes first. */
 static void before_fork(void) {
   if (!holding) pthread_mutex_lock(&rare);
+  log_hold();
 }
 
 static void after_fork(void) {
+  log_release();
   if (!holding) pthread_mutex_unlock(&rare);
 }
 
 static void in_child(void) {
   atomic_fetch_add(&process_generation, 1);
+  library_after_fork();
   after_fork();
 }
 

@@ -86,8 +86,8 @@ forge_status library_acquire(const manifest *m, const loader_plugin *p, library 
   if (!file_exists(p->path)) return base_fail_errno(FORGE_E_NOT_FOUND, "%s", p->path);
   library *lib = find(p->path);
   if (!lib) return FAIL(FORGE_E_OOM, "%s: no memory", p->path);
+  TRY(check_hash(lib->path, p->variant->sha256)); /* another manifest may have had none */
   if (!lib->refs) {
-    TRY(check_hash(lib->path, p->variant->sha256));
     if (!m->in_process && !lib->tried) TRY(trial_run(m, lib));
     lib->tried = true;
     TRY(library_open(m, lib));
@@ -98,6 +98,12 @@ forge_status library_acquire(const manifest *m, const loader_plugin *p, library 
   lib->refs++;
   *out = lib;
   return FORGE_OK;
+}
+
+void library_abandon(library *lib) { lib->refs++; }
+
+void library_after_fork(void) {
+  for (library *lib = all; lib; lib = lib->next) pthread_mutex_init(&lib->late_lock, NULL);
 }
 
 void library_release(library *lib) {

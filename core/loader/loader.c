@@ -8,6 +8,8 @@
 #include "file.h"
 #include "loader_parts.h"
 
+enum { MAX_DEVICES = 4096 }; /* of one backend: every one is asked for its properties */
+
 static void backend_free(loader_backend *b) {
   for (size_t i = 0; b->plugins && i < b->m.n_variants; i++) {
     loader_plugin *p = &b->plugins[i];
@@ -139,10 +141,15 @@ static forge_status load(loader_backend *b, loader_plugin *p) {
   p->probe = (forge_probe){.size = sizeof p->probe};
   host_forget_report();
   const forge_status st = p->lib->table.probe(&p->probe);
-  if (!st) return FORGE_OK;
+  if (!st && p->probe.n_devices <= MAX_DEVICES) return FORGE_OK;
   library *lib = p->lib;
   p->lib = NULL;
-  const forge_status failed = loader_failed(lib, st, p->path);
+  forge_status failed;
+  if (st)
+    failed = loader_failed(lib, st, p->path);
+  else
+    failed = FAIL(FORGE_E_INTERNAL, "%s: it speaks of %u devices; at most %d can be", p->path,
+                  p->probe.n_devices, MAX_DEVICES);
   library_release(lib);
   return base_failure(base_fail_in(failed, "probe"));
 }

@@ -93,6 +93,10 @@ uint32_t library_minor(const library *lib);
 const char *library_vendor(const library *lib);
 const char *library_version(const library *lib);
 
+/* For a child of fork() that ends a device of its parent: the library is not shut down in this
+ * process any more, since its device was never closed here and its threads are not in it. */
+void library_abandon(library *lib);
+
 /* Turns a plugin's status into this thread's failure "|what|: <what the plugin reported>". */
 forge_status loader_failed(const library *lib, forge_status status, const char *what);
 

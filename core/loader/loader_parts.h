@@ -47,6 +47,8 @@ forge_status adopt_reply(const manifest *m, const forge_reply *reply, library *l
 /* library.c: loads, or loads again; the caller releases. */
 forge_status library_acquire(const manifest *m, const loader_plugin *p, library **out);
 void library_release(library *lib);
+/* In the child, under process_lock(): what another thread of the parent held is free again. */
+void library_after_fork(void);
 /* dlopen and entry, in whatever process this is. */
 forge_status library_open(const manifest *m, library *lib);
 

@@ -35,9 +35,27 @@ static forge_status probe_with_defect(forge_probe *out) {
 #elif defined(FAKE_NO_DEVICE)
   out->why_not = "no such card in this machine; is it powered?";
   return FORGE_OK;
+#elif defined(FAKE_MANY_DEVICES)
+  out->n_devices = UINT32_MAX;
+  return FORGE_OK;
 #endif
   return probe(out);
 }
+
+#if defined(FAKE_NO_HANDLES)
+static forge_status give_nothing(uint32_t ordinal, const char *const *options, forge_dev **out) {
+  (void)ordinal;
+  (void)options;
+  *out = NULL;
+  return FORGE_OK;
+}
+#elif defined(FAKE_LATIN_NAME)
+static forge_status latin_info(uint32_t ordinal, forge_dev_info *out) {
+  const forge_status status = dev_info(ordinal, out);
+  strcpy(out->name, "Chip\xAE 3");
+  return status;
+}
+#endif
 
 static void apply_defect(forge_reply *reply) {
   changed = table;
@@ -52,6 +70,10 @@ static void apply_defect(forge_reply *reply) {
   reply->table = &longer.known;
   reply->minor_max = FORGE_ABI_MINOR + 1;
   reply->layout_id = 1; /* of the later minor's structs */
+#elif defined(FAKE_NO_HANDLES)
+  changed.dev_open = give_nothing;
+#elif defined(FAKE_LATIN_NAME)
+  changed.dev_info = latin_info;
 #elif defined(FAKE_NULL_REQUIRED)
   changed.copy = NULL;
 #elif defined(FAKE_NULL_OPTIONAL)

@@ -42,6 +42,9 @@ static const row rows[] = {
     {"plain", DIRECT "libary = x\n", FORGE_E_CONFIG, "no key 'libary'; did you mean 'library'?"},
     {"not-elf", DIRECT, FORGE_E_ABI, "cannot be loaded: "},
     {"not-elf", TRIAL, FORGE_E_ABI, "cannot be loaded: "},
+    {"many-devices", DIRECT, FORGE_E_INTERNAL, "it speaks of 4294967295 devices"},
+    {"no-handles", DIRECT, FORGE_E_INTERNAL, "dev_open: the backend says it succeeded and gave"},
+    {"latin-name", DIRECT, FORGE_OK, NULL},
     {"longer-table", DIRECT, FORGE_OK, NULL},
     {"longer-table", TRIAL, FORGE_OK, NULL},
     {"null-required", DIRECT, FORGE_OK, NULL},
@@ -142,6 +145,19 @@ static void an_optional_slot_left_null_is_not_missed(void **state) {
   forge_runtime_destroy(runtime);
 }
 
+static void names_that_are_no_utf8_do_not_spoil_the_reports(void **state) {
+  (void)state;
+  forge_runtime *runtime;
+  char *json = NULL;
+  forge_device_close(open_fake("latin-name", &runtime));
+  assert_ok(forge_runtime_report(runtime, FORGE_REPORT_DEVICES, &json));
+  assert_non_null(strstr(json, "\"Chip? 3\""));
+  forge_text_free(json);
+  assert_ok(forge_runtime_report(runtime, FORGE_REPORT_DOCTOR, &json));
+  forge_text_free(json);
+  forge_runtime_destroy(runtime);
+}
+
 static void a_bad_manifest_is_told_with_line_and_nearest_name(void **state) {
   (void)state;
   char *json;
@@ -224,6 +240,20 @@ static void two_runtimes_share_a_library(void **state) {
   forge_runtime_destroy(two);
 }
 
+static void a_library_in_use_is_held_to_the_next_manifests_hash_too(void **state) {
+  (void)state;
+  forge_runtime *one, *two;
+  forge_device *device = open_fake("plain", &one), *other;
+  write_manifest("plain", FORGE_TEST_FAKES "/fake-plain.so",
+                 DIRECT "sha256 = "
+                        "0000000000000000000000000000000000000000000000000000000000000000\n");
+  two = make_runtime(NULL);
+  assert_int_equal(forge_device_open(two, "plain:0", &other), FORGE_E_CORRUPT);
+  forge_runtime_destroy(two);
+  forge_device_close(device);
+  forge_runtime_destroy(one);
+}
+
 static int write_good(void **state) {
   (void)state;
   support_write("z.ini",
@@ -237,12 +267,14 @@ int main(void) {
       cmocka_unit_test_setup(each_bad_plugin_gets_its_verdict_and_spares_its_neighbour, write_good),
       cmocka_unit_test_setup(a_required_slot_left_null_answers_unsupported, write_good),
       cmocka_unit_test_setup(an_optional_slot_left_null_is_not_missed, write_good),
+      cmocka_unit_test_setup(names_that_are_no_utf8_do_not_spoil_the_reports, write_good),
       cmocka_unit_test_setup(a_bad_manifest_is_told_with_line_and_nearest_name, write_good),
       cmocka_unit_test_setup(a_manifest_for_another_major_is_refused_without_loading, write_good),
       cmocka_unit_test_setup(of_two_manifests_with_one_name_the_first_wins, write_good),
       cmocka_unit_test_setup(the_first_variant_the_machine_fits_is_taken, write_good),
       cmocka_unit_test_setup(relative_folders_are_refused, write_good),
       cmocka_unit_test_setup(two_runtimes_share_a_library, write_good),
+      cmocka_unit_test_setup(a_library_in_use_is_held_to_the_next_manifests_hash_too, write_good),
   };
   return cmocka_run_group_tests(tests, support_enter, support_leave);
 }
