@@ -15,6 +15,14 @@ forge_status device_failed(forge_device *d, forge_status status, const char *wha
   return loader_failed(d->plugin->lib, status, place);
 }
 
+forge_status device_made(forge_device *d, forge_status status, const void *object,
+                         const char *what) {
+  if (status) return device_failed(d, status, what);
+  if (object) return FORGE_OK;
+  return FAIL(FORGE_E_INTERNAL, "%s: %s: the backend says it succeeded and gave nothing", d->name,
+              what);
+}
+
 void device_retain(forge_device *d) { atomic_fetch_add(&d->refs, 1); }
 
 void device_note_memory(forge_device *d, const char *tag, int64_t bytes) {
@@ -31,7 +39,7 @@ static forge_status take_block(void *ctx, uint64_t bytes, forge_mem **out, forge
   const forge_mem_desc desc = {
       .size = sizeof desc, .kind = FORGE_MEM_DEVICE, .bytes = bytes, .align = POOL_ALIGN};
   const forge_status st = d->table->mem_alloc(d->dev, &desc, out, info);
-  return st ? device_failed(d, st, "mem_alloc") : FORGE_OK;
+  return device_made(d, st, *out, "mem_alloc");
 }
 
 static void give_block(void *ctx, forge_mem *mem) {
@@ -78,7 +86,8 @@ static forge_status open_backend(forge_device *d) {
   }
   const forge_status st = d->table->dev_open(d->ordinal, kv, &d->dev);
   mem_free(kv);
-  return st ? device_failed(d, st, "dev_open") : FORGE_OK;
+  if (st) d->dev = NULL; /* whatever it left there is not ours to close */
+  return device_made(d, st, d->dev, "dev_open");
 }
 
 static forge_status open_parts(forge_device *d) {
@@ -86,10 +95,10 @@ static forge_status open_parts(forge_device *d) {
   forge_status st;
   TRY(catalog_memory_limit(d->runtime, d->backend, &d->info, &limit));
   TRY(open_backend(d));
-  if ((st = d->table->queue_create(d->dev, FORGE_QUEUE_COMPUTE, 0, &d->queue)))
-    return device_failed(d, st, "queue_create");
-  if ((st = d->table->tl_create(d->dev, 0, (uint64_t)(uintptr_t)d, &d->tl)))
-    return device_failed(d, st, "tl_create");
+  if ((st = d->table->queue_create(d->dev, FORGE_QUEUE_COMPUTE, 0, &d->queue))) d->queue = NULL;
+  TRY(device_made(d, st, d->queue, "queue_create"));
+  if ((st = d->table->tl_create(d->dev, 0, (uint64_t)(uintptr_t)d, &d->tl))) d->tl = NULL;
+  TRY(device_made(d, st, d->tl, "tl_create"));
   TRY(pool_create(&(pool_source){d, take_block, give_block}, limit, &d->pool));
   find_blocks(d);
   find_threads(d);
@@ -105,6 +114,8 @@ static void destroy(forge_device *d) {
     if (d->queue) d->table->queue_destroy(d->queue);
     if (d->tl) d->table->tl_destroy(d->tl);
     if (d->dev) d->table->dev_close(d->dev);
+  } else {
+    library_abandon(d->plugin->lib);
   }
   pthread_mutex_destroy(&d->memory_lock);
   runtime_release(d->runtime);

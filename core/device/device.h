@@ -19,12 +19,22 @@ uint32_t device_fallback_policy(const forge_device *device);
  * the call. */
 forge_status device_failed(forge_device *device, forge_status status, const char *what);
 
+/* The same for a call that makes an object: a success without one is the backend's fault too. */
+forge_status device_made(forge_device *device, forge_status status, const void *object,
+                         const char *what);
+
 /* Keeps the device open until a further forge_device_close(). */
 void device_retain(forge_device *device);
 
 /* Counts memory that a program holds inside the backend (its workspace) in the device's accounts:
  * |bytes| more, or less when negative. |tag| as for forge_buffer_create(). */
 void device_note_memory(forge_device *device, const char *tag, int64_t bytes);
+
+/* Fails: E_FORKED when the device was opened before the last fork(). */
+forge_status device_check_process(const forge_device *device);
+
+/* True for the host's own pages, which are read-only. */
+bool device_buffer_is_imported(const forge_buffer *buffer);
 
 /* Where a buffer lies for the backend. Valid until the buffer is destroyed. */
 forge_bind device_buffer_bind(const forge_buffer *buffer);

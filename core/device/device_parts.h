@@ -90,17 +90,11 @@ void catalog_list(const forge_runtime *r, text *out);
 
 /* ---- time.c ---- */
 
-/* Fails: E_FORKED when the device was opened before the last fork(). */
-forge_status device_check_process(const forge_device *device);
 /* Waits until |value| is reached. */
 forge_status device_wait_value(forge_device *device, uint64_t value, uint64_t timeout_ns);
 /* Queues |n| copies behind all work submitted so far and waits for them. */
 forge_status device_copy_now(forge_device *device, const forge_copy *copies, uint32_t n);
 void device_notify(uint64_t cookie, uint64_t value, forge_status status);
-
-/* ---- buffer.c ---- */
-
-bool device_buffer_is_imported(const forge_buffer *b);
 
 /* ---- report.c, doctor.c: the caller frees the text ---- */
 

@@ -55,8 +55,8 @@ static void describe_ready(const forge_runtime *r, const loader_backend *b, cons
 }
 
 static json_t *plugin(const forge_runtime *r, loader_backend *b, loader_plugin *p, bool admitted) {
-  json_t *out = json_pack("{s:o, s:s, s:o}", "variant", report_text(p->variant->name), "library",
-                          p->path, "isa", report_text(p->variant->isa));
+  json_t *out = json_pack("{s:o, s:o, s:o}", "variant", report_text(p->variant->name), "library",
+                          report_string(p->path), "isa", report_text(p->variant->isa));
   if (!out) return NULL;
   if (p->missing_isa[0]) {
     json_object_set_new(out, "verdict", json_string("does not fit"));
@@ -67,7 +67,7 @@ static json_t *plugin(const forge_runtime *r, loader_backend *b, loader_plugin *
   } else if (loader_load(b, p)) {
     json_object_set_new(out, "verdict", json_string("refused"));
     json_object_set_new(out, "status", json_string(status_name(forge_error_last()->code)));
-    json_object_set_new(out, "reason", json_string(forge_error_last()->msg));
+    json_object_set_new(out, "reason", report_string(forge_error_last()->msg));
   } else {
     describe_ready(r, b, p, out);
   }
@@ -108,8 +108,8 @@ static json_t *backend(const forge_runtime *r, loader_backend *b) {
     json_array_append_new(plugins, plugin(r, b, &b->plugins[i], !verdict));
   if (!verdict) verdict = sum_up(plugins);
   const loader_plugin *preferred = strcmp(verdict, "ready") ? NULL : catalog_preferred(b);
-  return json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "name", report_text(b->m.name),
-                   "manifest", b->m.path, "verdict", verdict, "status",
+  return json_pack("{s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "name", report_text(b->m.name),
+                   "manifest", report_string(b->m.path), "verdict", verdict, "status",
                    report_text(b->status ? status_name(b->status) : NULL), "reason", why,
                    "priority", (int)b->m.priority, "only_when_named",
                    !b->status && !catalog_is_candidate(r, b), "preferred",
@@ -119,8 +119,9 @@ static json_t *backend(const forge_runtime *r, loader_backend *b) {
 static json_t *folders(const loader *l) {
   json_t *list = json_array();
   for (size_t i = 0; i < l->n_folders; i++)
-    json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "path", l->folders[i].path, "named_by",
-                                          l->folders[i].why, "found", l->folders[i].found));
+    json_array_append_new(list,
+                          json_pack("{s:o, s:s, s:b}", "path", report_string(l->folders[i].path),
+                                    "named_by", l->folders[i].why, "found", l->folders[i].found));
   return list;
 }
 
@@ -130,8 +131,8 @@ static json_t *absent(const forge_runtime *r) {
   json_t *list = json_array();
   for (size_t i = 0; i < listed->n; i++)
     if (!loader_find(r->loader, listed->list[i]))
-      json_array_append_new(
-          list, json_pack("{s:s, s:s}", "name", listed->list[i], "listed_by", listed->origin));
+      json_array_append_new(list, json_pack("{s:o, s:o}", "name", report_string(listed->list[i]),
+                                            "listed_by", report_string(listed->origin)));
   return list;
 }
 

@@ -39,8 +39,8 @@ void pool_give(pool *p, pool_piece *piece);
 forge_bind pool_piece_bind(const pool_piece *piece); /* len: the bytes asked for */
 void *pool_piece_host(const pool_piece *piece);      /* NULL where the host does not see it */
 
-/* Counts memory held outside the pool (workspace of programs, imported pages): |bytes| more, or
- * less. */
+/* Counts memory of the device held outside the pool (workspace of programs): |bytes| more, or less.
+ * It counts towards the limit, and is never refused: it is there already. */
 void pool_note(pool *p, const char *tag, int64_t bytes);
 
 /* Gives chunks without a live piece back. */

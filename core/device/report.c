@@ -11,7 +11,18 @@ forge_status report_take(json_t *root, char **out) {
   return *out ? FORGE_OK : FAIL(FORGE_E_OOM, "no host memory for a report");
 }
 
-json_t *report_text(const char *s) { return s && *s ? json_string_nocheck(s) : json_null(); }
+json_t *report_string(const char *s) {
+  json_t *out = s ? json_string(s) : json_null();
+  if (out) return out;
+  text plain = {0};
+  for (; *s; s++) text_add_bytes(&plain, *s & 0x80 ? "?" : s, 1);
+  char *readable = text_take(&plain);
+  out = readable ? json_string(readable) : NULL;
+  mem_free(readable);
+  return out;
+}
+
+json_t *report_text(const char *s) { return s && *s ? report_string(s) : json_null(); }
 
 /* ---- devices ---- */
 
@@ -52,12 +63,12 @@ static void add_device(listing *l, loader_backend *b, loader_plugin *p, uint32_t
   char name[64], alias[64], uuid[48], pci[32];
   catalog_device_name(b, p, ordinal, name);
   if (catalog_info(p, ordinal, &info)) {
-    json_array_append_new(l->problems,
-                          json_pack("{s:s, s:s}", "name", name, "reason", forge_error_last()->msg));
+    json_array_append_new(l->problems, json_pack("{s:s, s:o}", "name", name, "reason",
+                                                 report_string(forge_error_last()->msg)));
     return;
   }
   const bool hidden = catalog_visible(l->r, b, p, ordinal, &info) != FORGE_OK;
-  json_t *why = hidden ? json_string(forge_error_last()->msg) : json_null();
+  json_t *why = hidden ? report_string(forge_error_last()->msg) : json_null();
   catalog_identity(&info, uuid, pci);
   snprintf(alias, sizeof alias, "%s:%u", b->m.name, ordinal);
   const bool has_alias = p->variant->name && catalog_preferred(b) == p;
@@ -86,7 +97,8 @@ static void add_backend(listing *l, loader_backend *b) {
     if (loader_load(b, p)) why = forge_error_last()->msg;
     if (!why && !p->probe.n_devices) why = p->probe.why_not ? p->probe.why_not : "it has no device";
     if (why)
-      json_array_append_new(l->problems, json_pack("{s:s, s:s}", "name", name, "reason", why));
+      json_array_append_new(l->problems,
+                            json_pack("{s:s, s:o}", "name", name, "reason", report_string(why)));
     for (uint32_t k = 0; !why && k < p->probe.n_devices; k++) add_device(l, b, p, k);
   }
 }
@@ -105,16 +117,17 @@ forge_status report_devices(forge_runtime *r, char **out) {
 /* ---- settings ---- */
 
 static json_t *setting_value(const settings_item *item) {
-  if (!item->row || item->row->type != SETTINGS_LIST) return json_string(item->text);
+  if (!item->row || item->row->type != SETTINGS_LIST) return report_string(item->text);
   json_t *list = json_array();
-  for (size_t i = 0; i < item->n; i++) json_array_append_new(list, json_string(item->list[i]));
+  for (size_t i = 0; i < item->n; i++) json_array_append_new(list, report_string(item->list[i]));
   return list;
 }
 
 static json_t *setting(const settings_item *item) {
   static const char *const sources[] = {"default", "file", "environment", "override"};
-  return json_pack("{s:s, s:o, s:s, s:s}", "key", item->key, "value", setting_value(item), "origin",
-                   item->origin, "source", sources[item->source]);
+  return json_pack("{s:o, s:o, s:o, s:s}", "key", report_string(item->key), "value",
+                   setting_value(item), "origin", report_string(item->origin), "source",
+                   sources[item->source]);
 }
 
 static int by_key(const void *a, const void *b) {
@@ -151,10 +164,10 @@ static json_t *all_rows(void) {
 static json_t *option(const manifest *m, const manifest_option *o) {
   char range[64];
   manifest_range(o, range);
-  return json_pack("{s:o, s:s, s:s, s:s, s:o}", "key",
-                   json_sprintf("backend.%s.%s", m->name, o->name), "type",
-                   manifest_type_name(o->type), "default", o->fallback ? o->fallback : "", "range",
-                   range, "help", report_text(o->help));
+  return json_pack(
+      "{s:o, s:s, s:o, s:s, s:o}", "key", json_sprintf("backend.%s.%s", m->name, o->name), "type",
+      manifest_type_name(o->type), "default", report_string(o->fallback ? o->fallback : ""),
+      "range", range, "help", report_text(o->help));
 }
 
 /* What the manifests in use declare. */

@@ -1,6 +1,7 @@
 /* test_device.c -- devices, buffers, copies and time over small backends: null and those of
  * fake_device.c. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -404,6 +405,63 @@ static void a_device_opened_before_fork_says_so_in_the_child(void **state) {
   forge_runtime_destroy(runtime);
 }
 
+/* slow has a thread of its own, which a child does not have: joining it there would never end. */
+static void a_child_ends_what_it_inherited_without_the_parents_threads(void **state) {
+  (void)state;
+  int status = 0;
+  forge_runtime *runtime = make_runtime(NULL, NULL);
+  forge_device *device = open_device(runtime, "slow:0");
+  forge_buffer *buffer = make_buffer(device, 100);
+  assert_ok(forge_buffer_fill(buffer, 0, 42, 100));
+  const pid_t pid = fork();
+  if (!pid) {
+    alarm(20);
+    forge_buffer_destroy(buffer);
+    forge_device_close(device);
+    forge_runtime_destroy(runtime);
+    _exit(0);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  forge_buffer_destroy(buffer);
+  forge_device_close(device);
+  forge_runtime_destroy(runtime);
+}
+
+/* Threads that log all the time do not keep the child of a fork from logging. */
+static _Atomic bool logging;
+static void ignore_line(void *ctx, int32_t level, const char *line) {
+  (void)ctx;
+  (void)level;
+  (void)line;
+}
+static void *log_on(void *unused) {
+  while (atomic_load(&logging)) log_line(FORGE_LOG_WARN, "busy");
+  return unused;
+}
+static void a_child_may_log_whatever_the_parent_was_doing(void **state) {
+  (void)state;
+  pthread_t thread;
+  int status = 0;
+  forge_runtime_destroy(make_runtime(NULL, NULL));
+  forge_log_to(ignore_line, NULL, FORGE_LOG_WARN);
+  atomic_store(&logging, true);
+  assert_int_equal(pthread_create(&thread, NULL, log_on, NULL), 0);
+  for (int i = 0; i < 50; i++) {
+    const pid_t pid = fork();
+    if (!pid) {
+      alarm(20);
+      log_line(FORGE_LOG_WARN, "here too");
+      _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+  }
+  atomic_store(&logging, false);
+  pthread_join(thread, NULL);
+  forge_log_to(NULL, NULL, FORGE_LOG_WARN);
+}
+
 static int write_manifests(void **state) {
   static const char *const fakes[] = {"slow", "failing", "hostreg"};
   if (support_enter(state)) return -1;
@@ -438,6 +496,8 @@ int main(void) {
       cmocka_unit_test(failed_work_fails_its_moment_with_the_backends_words),
       cmocka_unit_test(several_threads_share_a_device),
       cmocka_unit_test(a_device_opened_before_fork_says_so_in_the_child),
+      cmocka_unit_test(a_child_ends_what_it_inherited_without_the_parents_threads),
+      cmocka_unit_test(a_child_may_log_whatever_the_parent_was_doing),
   };
   return cmocka_run_group_tests(tests, write_manifests, support_leave);
 }
