@@ -112,7 +112,8 @@ FORGE_API void forge_program_destroy(forge_program *program);
 
 /* Binds an input, param, state or output from |offset| (a multiple of 64) on; it stays bound until
  * bound again. The buffer is on the program's device. Not while a run is under way. Fails:
- * E_NOT_FOUND (lists the names), E_INVALID (too small, wrong device). */
+ * E_NOT_FOUND (lists the names), E_INVALID (too small, wrong device, or imported memory that the
+ * program would write). */
 FORGE_API forge_status forge_program_bind(forge_program *program, const char *name,
                                           forge_buffer *buffer, uint64_t offset);
 /* The same by number, for the hot path: the number of a name, or E_NOT_FOUND. */

@@ -103,18 +103,34 @@ static forge_status check_op(const forge_builder *g, const op_row *row, const fo
   return row->infer(c);
 }
 
+/* What an op writes in place is a STATE, and no other input of the op lies in the same storage. */
+static forge_status check_inplace(const forge_builder *g, const op_row *row, const shape_call *c,
+                                  const forge_tid *in) {
+  for (int8_t k = 0; k < row->n_out; k++) {
+    if (!(row->inplace >> k & 1)) continue;
+    const uint32_t storage = g->values[in[k]].storage;
+    if (g->storages[storage].role != FORGE_ROLE_STATE)
+      return shape_fail(c, (uint32_t)k, "it is written in place; declare it FORGE_ROLE_STATE");
+    for (uint32_t i = 0; i < c->n_in; i++)
+      if (i != (uint32_t)k && in[i] != FORGE_TID_NONE && g->values[in[i]].storage == storage)
+        return shape_fail(c, i,
+                          "it shares memory with input %d, which is written in place; copy "
+                          "it first",
+                          k);
+  }
+  return FORGE_OK;
+}
+
 /* The output values: a fresh storage each, or the input's where the op works in place. */
 static forge_status make_outputs(forge_builder *g, const op_row *row, shape_call *c,
                                  const forge_tid *in, forge_tid *out) {
+  TRY(check_inplace(g, row, c, in));
   for (int8_t k = 0; k < row->n_out; k++) {
     uint64_t elements;
     uint32_t storage;
     if (row->inplace >> k & 1) {
       const graph_value v = g->values[in[k]];
-      graph_storage *s = &g->storages[v.storage];
-      if (s->role != FORGE_ROLE_STATE)
-        return shape_fail(c, (uint32_t)k, "it is written in place; declare it FORGE_ROLE_STATE");
-      s->version++;
+      g->storages[v.storage].version++;
       TRY(graph_add_value(g, &v.t, v.storage, v.offset, FORGE_TID_NONE, &out[k]));
       continue;
     }
@@ -141,11 +157,15 @@ static forge_status take_outputs(forge_builder *g, const op_row *row, const shap
   return FORGE_OK;
 }
 
-static forge_status check_counts(const op_row *row, uint32_t attr_bytes, uint32_t n_in) {
+static forge_status check_counts(const op_row *row, const void *attr, uint32_t attr_bytes,
+                                 uint32_t n_in) {
   if (attr_bytes != row->attr_bytes)
     return FAIL(FORGE_E_INVALID,
                 "%s: %u bytes of attributes given, its struct in forge/ops.h has %u", row->name,
                 attr_bytes, row->attr_bytes);
+  if (attr_bytes && !attr)
+    return FAIL(FORGE_E_INVALID, "%s: no attributes given, its struct in forge/ops.h has %u bytes",
+                row->name, attr_bytes);
   if (row->n_in < 0 ? n_in < 1 || n_in > UINT16_MAX : n_in > (uint32_t)row->n_in)
     return FAIL(FORGE_E_INVALID, "%s: %u inputs given, it has %d", row->name, n_in, row->n_in);
   return FORGE_OK;
@@ -159,7 +179,7 @@ static forge_status add_op(forge_builder *g, uint16_t op, const void *attr, uint
                            bool write, forge_tid out[3]) {
   const op_row *row = op_find(op);
   if (!row) return FAIL(FORGE_E_INVALID, "op %u is unknown; forge/ops.h lists them", (unsigned)op);
-  TRY(check_counts(row, attr_bytes, n_in));
+  TRY(check_counts(row, attr, attr_bytes, n_in));
   const uint32_t n = row->n_in < 0 ? n_in : (uint32_t)row->n_in;
   forge_tid few_ids[FEW], *in = few_ids;
   const forge_tensor *few_tensors[FEW], **tensors = few_tensors;
@@ -229,12 +249,14 @@ static forge_status check_view(const graph_value *v, const graph_storage *s, con
                                int64_t offset) {
   char shown[TENSOR_TEXT], from[TENSOR_TEXT];
   const int64_t block = dtype_block_elems(t->dtype);
-  bool bad = offset < 0 || t->dtype != v->t.dtype;
+  bool bad = offset < 0 || (uint64_t)offset > s->elements || t->dtype != v->t.dtype;
   uint64_t reach = (uint64_t)offset + 1;
+  int64_t count = 1; /* repeated elements too: kernels count them in 64 bits */
   for (uint32_t k = 0; k < t->rank; k++) {
     uint64_t step;
     bad |= t->dim[k] < 0 || t->stride[k] < 0;
     if (bad || !t->dim[k]) continue;
+    bad |= MUL_OVERFLOWS(count, t->dim[k], &count);
     bad |= MUL_OVERFLOWS((uint64_t)t->dim[k] - 1, (uint64_t)t->stride[k], &step) ||
            ADD_OVERFLOWS(reach, step, &reach);
     if (block > 1 && k + 1u < t->rank) bad |= t->stride[k] % block != 0;
@@ -244,7 +266,7 @@ static forge_status check_view(const graph_value *v, const graph_storage *s, con
   if (bad || (tensor_elements(t) && reach > s->elements))
     return FAIL(FORGE_E_INVALID,
                 "view %s at element %" PRId64 " of %s: it leaves the %" PRIu64
-                " elements there are, changes the type, or cuts a block",
+                " elements there are, has too many, changes the type, or cuts a block",
                 tensor_text(t, shown), offset, tensor_text(&v->t, from), s->elements);
   return FORGE_OK;
 }

@@ -25,6 +25,7 @@ typedef struct program_name {
   uint32_t storage;
   uint8_t role; /* FORGE_ROLE_*, 0: output */
   bool used;    /* an op reads or writes it: it must be bound */
+  bool written; /* an op writes it: not into imported pages */
   bool bound;
   uint64_t bytes;
   forge_buffer *buffer;

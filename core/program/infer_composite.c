@@ -38,8 +38,9 @@ forge_status infer_rope(shape_call *c) {
   TRY(shape_type(c, 1, SHAPE_I32));
   TRY(shape_type(c, 2, SHAPE_F32));
   TRY(shape_rank(c, 0, 3, FORGE_MAX_RANK));
-  if (a->n_rot % 2 || !a->n_rot || a->n_rot > x->dim[x->rank - 1])
-    return shape_fail(c, 0, "n_rot = %u must be even and within the last extent", a->n_rot);
+  if (a->n_rot % 2 || !a->n_rot || a->n_rot > x->dim[x->rank - 1] || x->dim_scalar[x->rank - 1])
+    return shape_fail(c, 0, "n_rot = %u must be even and within the last extent, no scalar",
+                      a->n_rot);
   if (a->flags & ~3u) return FAIL(FORGE_E_INVALID, "ROPE: unknown flags 0x%x", a->flags);
   if (!(a->base > 0)) return FAIL(FORGE_E_INVALID, "ROPE: base must be above 0");
   if (p->rank == 1) {
@@ -199,8 +200,9 @@ forge_status infer_moe_route(shape_call *c) {
   const forge_attr_moe *a = c->attr;
   TRY(shape_type(c, 0, SHAPE_F32));
   TRY(shape_rank(c, 0, 2, 2));
-  if (!a->k || a->k > c->in[0]->dim[1])
-    return shape_fail(c, 0, "k = %u is not within 1 and the number of experts", a->k);
+  if (!a->k || a->k > c->in[0]->dim[1] || c->in[0]->dim_scalar[1])
+    return shape_fail(c, 0, "k = %u is not within 1 and the number of experts, or that is a scalar",
+                      a->k);
   for (uint32_t k = 0; k < 2; k++) {
     shape_out(c, k, k ? FORGE_F32 : FORGE_I32, c->in[0]);
     c->out[k].dim[1] = a->k;

@@ -169,8 +169,9 @@ forge_status infer_topk(shape_call *c) {
   const uint32_t r = c->in[0]->rank;
   TRY(shape_type(c, 0, SHAPE_F32));
   TRY(shape_rank(c, 0, 1, FORGE_MAX_RANK));
-  if (!a->k || a->k > c->in[0]->dim[r - 1])
-    return shape_fail(c, 0, "k = %u is not within 1 and the last extent", a->k);
+  if (!a->k || a->k > c->in[0]->dim[r - 1] || c->in[0]->dim_scalar[r - 1])
+    return shape_fail(c, 0, "k = %u is not within 1 and the last extent, or that is a scalar",
+                      a->k);
   for (uint32_t k = 0; k < 2; k++) {
     shape_out(c, k, k ? FORGE_I32 : FORGE_F32, c->in[0]);
     c->out[k].dim[r - 1] = a->k;

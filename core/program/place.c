@@ -166,14 +166,15 @@ forge_status place_ops(forge_program *p, const forge_program_options *options) {
   if (!(p->was_expanded = mem_zalloc(p->n_tags)))
     return FAIL(FORGE_E_OOM, "no memory to place ops");
   forge_status st = FORGE_OK;
-  for (uint32_t pass = 0; !st && pass < MAX_PASSES; pass++) {
+  bool settled = false; /* the answers are about the list as it stands */
+  for (uint32_t pass = 0; !st && !settled && pass < MAX_PASSES; pass++) {
     finish_placing(&c);
     if (!(p->flags & FORGE_COMPILE_PRIMITIVES) || pass) st = ask_all(&c);
     if (!st) st = choose_expansions(&c);
-    if (!st && !c.n_expand && c.answer[0]) break;
-    if (!st) st = reduce_expand(p->graph, c.expand);
+    settled = !st && !c.n_expand && c.answer[0];
+    if (!st && !settled) st = reduce_expand(p->graph, c.expand);
   }
-  if (!st && !c.answer[0]) st = FAIL(FORGE_E_INTERNAL, "expansions do not end");
+  if (!st && !settled) st = FAIL(FORGE_E_INTERNAL, "expansions do not end");
   if (!st) st = assign(&c);
   if (!st) st = cut_segments(p);
   finish_placing(&c);

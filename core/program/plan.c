@@ -38,17 +38,17 @@ static void visit_all(const forge_builder *g, visit_fn visit, void *ctx) {
 /* ---- names, constants, extents ---- */
 
 typedef struct marks {
-  bool *used;    /* per storage */
-  uint64_t *max; /* per scalar: smallest maximum it meets as an extent */
+  bool *used, *written; /* per storage */
+  uint64_t *max;        /* per scalar: smallest maximum it meets as an extent */
   bool *extent;
 } marks;
 
 static void mark_use(void *ctx, const forge_builder *g, uint32_t node, forge_tid tid, bool write) {
   (void)node;
-  (void)write;
   marks *m = ctx;
   const graph_value *v = &g->values[tid];
   m->used[v->storage] = true;
+  m->written[v->storage] |= write;
   for (uint32_t k = 0; k < v->t.rank; k++) {
     if (!v->t.dim_scalar[k]) continue;
     const uint32_t s = v->t.dim_scalar[k] - 1u;
@@ -83,8 +83,11 @@ static forge_status take_names(forge_program *p, const marks *m) {
     }
     if (!storage->name) continue;
     program_name *n = &p->names[p->n_names++];
-    *n = (program_name){
-        .name = storage->name, .storage = s, .role = storage->role, .used = m->used[s]};
+    *n = (program_name){.name = storage->name,
+                        .storage = s,
+                        .role = storage->role,
+                        .used = m->used[s],
+                        .written = m->written[s]};
     dtype_bytes(storage->dtype, storage->elements, &n->bytes);
     if (n->used && n->bytes) p->n_unbound++;
   }
@@ -93,13 +96,14 @@ static forge_status take_names(forge_program *p, const marks *m) {
 
 forge_status plan_names(forge_program *p) {
   const forge_builder *g = p->graph;
-  marks m = {mem_zalloc(g->n_storages), mem_zalloc_array(g->n_scalars, sizeof *m.max),
-             mem_zalloc(g->n_scalars)};
-  forge_status st = m.used && m.max && m.extent ? FORGE_OK : no_memory();
+  marks m = {mem_zalloc(g->n_storages), mem_zalloc(g->n_storages),
+             mem_zalloc_array(g->n_scalars, sizeof *m.max), mem_zalloc(g->n_scalars)};
+  forge_status st = m.used && m.written && m.max && m.extent ? FORGE_OK : no_memory();
   if (!st) visit_all(g, mark_use, &m);
   if (!st) st = take_limits(p, &m);
   if (!st) st = take_names(p, &m);
   mem_free(m.used);
+  mem_free(m.written);
   mem_free(m.max);
   mem_free(m.extent);
   return st;

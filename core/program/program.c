@@ -82,10 +82,8 @@ static forge_status build_segment(forge_program *p, program_segment *s, const ui
   forge_prog_out info = {.size = sizeof info};
   forge_dev *dev = device_handle(d->device);
   forge_status st = device_table(d->device)->prog_create(dev, &low.desc, &s->prog, &info);
-  if (st) {
-    s->prog = NULL;
-    st = device_failed(d->device, st, "prog_create");
-  }
+  if (st) s->prog = NULL;
+  st = device_made(d->device, st, s->prog, "prog_create");
   if (!st) {
     s->prog_workspace = info.workspace_bytes;
     device_note_memory(d->device, "program", (int64_t)info.workspace_bytes);
@@ -133,6 +131,7 @@ forge_status program_create(forge_device *device, const forge_builder *builder,
   if (o->size < sizeof *o || (o->flags & ~known))
     return FAIL(FORGE_E_INVALID, "program options: size %u or flags 0x%x are not known", o->size,
                 o->flags);
+  TRY(device_check_process(device));
   forge_program *p = mem_zalloc(sizeof *p);
   if (!p) return FAIL(FORGE_E_OOM, "no memory for a program");
   p->flags = o->flags | extra_flags;
@@ -171,8 +170,8 @@ void forge_program_destroy(forge_program *p) {
   if (!p) return;
   for (uint32_t i = 0; i < p->n_segments; i++) {
     program_segment *s = &p->segments[i];
-    if (s->prog) {
-      forge_device *device = p->devices[s->device].device;
+    forge_device *device = p->devices[s->device].device;
+    if (s->prog && !device_check_process(device)) { /* a child of fork() leaves it to the parent */
       (void)forge_device_wait(device); /* a failure of the work was told to who waits for it */
       device_table(device)->prog_destroy(s->prog);
       device_note_memory(device, "program", -(int64_t)s->prog_workspace);

@@ -57,6 +57,11 @@ static forge_status check_binding(const forge_program *p, const program_name *n,
                 "binding \"%s\": %" PRIu64 " bytes from %" PRIu64
                 " on needed, the buffer has %" PRIu64,
                 n->name, n->bytes, offset, have);
+  if (n->written && device_buffer_is_imported(buffer))
+    return FAIL(FORGE_E_INVALID,
+                "binding \"%s\": the program writes it, and the buffer is imported host memory, "
+                "which is read-only; copy it to a buffer of its own",
+                n->name);
   return FORGE_OK;
 }
 
@@ -129,15 +134,20 @@ static forge_status submit_segment(forge_program *p, uint32_t i, const uint64_t 
                        (uint32_t)p->graph->n_scalars, out_done);
 }
 
-/* Segments on several devices: copies between them wait for the work before. */
+/* Segments on several devices: copies between them wait for the work before. One moment is of one
+ * device, so the work of the others is waited for here. */
 static forge_status submit_all(forge_program *p, const uint64_t *scalars, forge_moment *out_done) {
   size_t next = 0;
-  forge_moment done = {p->devices[0].device, 0};
+  forge_moment last[COMPILE_MAX_DEVICES] = {0}, done = {p->devices[0].device, 0};
   for (uint32_t i = 0; i < p->n_segments; i++) {
     TRY(run_copies(p, &next, i));
     TRY(submit_segment(p, i, scalars, &done));
+    last[p->segments[i].device] = done;
   }
   TRY(run_copies(p, &next, p->n_segments));
+  for (uint32_t d = 0; d < p->n_devices; d++)
+    if (last[d].device && last[d].device != done.device)
+      TRY(forge_moment_wait(last[d], UINT64_MAX));
   if (out_done) *out_done = done;
   return FORGE_OK;
 }

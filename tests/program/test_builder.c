@@ -103,6 +103,12 @@ static void an_extent_given_at_run_time_keeps_its_place(void **state) {
   assert_int_equal(forge_builder_describe(b.builder, z, &s), 0);
   assert_int_equal(s.dim_scalar[0], t + 1);
   assert_int_equal(s.dim[1], 12);
+  const forge_attr_topk top = {9, 0}; /* a run with T below 9 could not give nine */
+  forge_tid best[2] = {0, 0};
+  build_op(&b, FORGE_OP_TOPK, &top, sizeof top,
+           (forge_tid[]){build_permute(&b, x, (uint8_t[]){1, 0})}, 1, best, 2);
+  SAYS("TOPK", "scalar");
+  b.status = 0;
   build_reshape(&b, z, DIM(32, 6));
   assert_int_equal(b.status, FORGE_E_INVALID);
   SAYS("reshape", "scalar", "<=16");
@@ -163,6 +169,15 @@ static void views_never_leave_their_memory(void **state) {
   const forge_tensor huge = {
       .dtype = FORGE_F32, .rank = 2, .dim = {INT64_MAX, INT64_MAX}, .stride = {4, 1}};
   assert_int_equal(forge_builder_view(b.builder, x, &huge, 0, &out), FORGE_E_INVALID);
+  /* 2^64 repeats would count as none. */
+  const forge_tensor repeats = {.dtype = FORGE_F32,
+                                .rank = 3,
+                                .dim = {INT64_C(1) << 32, INT64_C(1) << 32, 1000},
+                                .stride = {0, 0, 1}};
+  assert_int_equal(forge_builder_view(b.builder, x, &repeats, 0, &out), FORGE_E_INVALID);
+  const forge_tensor none = {.dtype = FORGE_F32, .rank = 1, .dim = {0}, .stride = {1}};
+  assert_int_equal(forge_builder_view(b.builder, x, &none, 6, &out), 0);
+  assert_int_equal(forge_builder_view(b.builder, x, &none, 7, &out), FORGE_E_INVALID);
   const forge_tensor cut = {.dtype = FORGE_Q8_0, .rank = 1, .dim = {32}, .stride = {1}};
   assert_int_equal(forge_builder_view(b.builder, q, &cut, 32, &out), 0);
   assert_int_equal(forge_builder_view(b.builder, q, &cut, 16, &out), FORGE_E_INVALID);
@@ -194,6 +209,27 @@ static void a_state_written_in_place_is_read_through_its_new_id(void **state) {
   forge_builder_destroy(b.builder);
 }
 
+static void a_refused_op_in_place_leaves_the_states_as_they_were(void **state) {
+  (void)state;
+  build b = begin();
+  static const forge_attr_adamw attr = {0.9, 0.99, 1e-8, 0.1, {0.1, 0, 0}, {1, 0, 0}};
+  const forge_tid p = build_tensor(&b, FORGE_ROLE_STATE, "p", FORGE_F32, DIM(3), NULL);
+  const forge_tid m = build_tensor(&b, FORGE_ROLE_STATE, "m", FORGE_F32, DIM(3), NULL);
+  const forge_tid v = input(&b, "v", FORGE_F32, DIM(3)), g = input(&b, "g", FORGE_F32, DIM(3));
+  forge_tid out[3] = {0, 0, 0};
+  build_op(&b, FORGE_OP_ADAMW, &attr, sizeof attr, (forge_tid[]){p, m, v, g}, 4, out, 3);
+  SAYS("ADAMW", "input 2 (v)", "FORGE_ROLE_STATE");
+  b.status = 0;
+  build_op(&b, FORGE_OP_ADAMW, &attr, sizeof attr, (forge_tid[]){p, m, m, g}, 4, out, 3);
+  SAYS("ADAMW", "input 2 (v)", "shares memory with input 1");
+  b.status = 0;
+  build_unary(&b, p, FORGE_UNARY_EXP); /* still what it was */
+  assert_int_equal(b.status, 0);
+  build_op(&b, FORGE_OP_ADAMW, NULL, sizeof attr, (forge_tid[]){p, m, v, g}, 4, out, 3);
+  SAYS("ADAMW", "no attributes");
+  forge_builder_destroy(b.builder);
+}
+
 static void names_are_unique_and_scalars_shared(void **state) {
   (void)state;
   build b = begin();
@@ -218,6 +254,7 @@ int main(void) {
       cmocka_unit_test(wrong_shapes_are_told_with_op_input_and_remedy),
       cmocka_unit_test(views_never_leave_their_memory),
       cmocka_unit_test(a_state_written_in_place_is_read_through_its_new_id),
+      cmocka_unit_test(a_refused_op_in_place_leaves_the_states_as_they_were),
       cmocka_unit_test(names_are_unique_and_scalars_shared),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

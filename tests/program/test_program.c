@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -254,6 +256,47 @@ static void missing_and_wrong_bindings_are_named(void **state) {
   forge_builder_destroy(b.builder);
 }
 
+static void imported_memory_is_read_and_never_written(void **state) {
+  (void)state;
+  build b = begin();
+  static _Alignas(64) float pages[16];
+  output(&b, build_unary(&b, input(&b, "x", DIM(16)), FORGE_UNARY_EXP), "y");
+  forge_program *p;
+  forge_buffer *imported;
+  assert_int_equal(forge_program_create(cpu.device, b.builder, NULL, &p), 0);
+  assert_int_equal(forge_buffer_import(cpu.device, pages, sizeof pages, "test", &imported), 0);
+  assert_false(forge_buffer_is_copy(imported));
+  assert_int_equal(forge_program_bind(p, "x", imported, 0), 0);
+  assert_int_equal(forge_program_bind(p, "y", imported, 0), FORGE_E_INVALID);
+  assert_non_null(strstr(forge_error_last()->msg, "\"y\""));
+  assert_non_null(strstr(forge_error_last()->msg, "read-only"));
+  forge_program_destroy(p);
+  forge_buffer_destroy(imported);
+  forge_builder_destroy(b.builder);
+}
+
+/* A child of fork() may end what it inherited, and make nothing with it. */
+static void a_program_made_before_fork_belongs_to_the_parent(void **state) {
+  (void)state;
+  build b = begin();
+  int status = 0;
+  output(&b, build_unary(&b, input(&b, "x", DIM(16)), FORGE_UNARY_EXP), "y");
+  forge_program *p, *fresh;
+  assert_int_equal(forge_program_create(cpu.device, b.builder, NULL, &p), 0);
+  const pid_t pid = fork();
+  if (!pid) {
+    const bool refused =
+        forge_program_create(cpu.device, b.builder, NULL, &fresh) == FORGE_E_FORKED;
+    forge_program_destroy(p);
+    _exit(refused ? 0 : 1);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  forge_program_destroy(p);
+  forge_builder_destroy(b.builder);
+}
+
 static void an_output_may_be_a_view_a_state_or_an_input(void **state) {
   (void)state;
   build b = begin();
@@ -334,6 +377,8 @@ int main(void) {
       cmocka_unit_test(one_program_serves_every_extent),
       cmocka_unit_test(what_nobody_reads_is_not_run),
       cmocka_unit_test(missing_and_wrong_bindings_are_named),
+      cmocka_unit_test(imported_memory_is_read_and_never_written),
+      cmocka_unit_test(a_program_made_before_fork_belongs_to_the_parent),
       cmocka_unit_test(an_output_may_be_a_view_a_state_or_an_input),
       cmocka_unit_test(a_submit_allocates_nothing_and_costs_little),
       cmocka_unit_test(a_cpu_submit_allocates_nothing_in_the_core),
