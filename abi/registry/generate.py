@@ -40,7 +40,16 @@ def comment(r):
     return f" /* {r['text']} */"
 
 
+def check_inplace(r):
+    """Pairs output:input. The core gives output k the storage of input k, so only k:k can be."""
+    for pair in r["inplace"].split():
+        output, _, source = pair.partition(":")
+        if output != source or not int(output) < int(r["outputs"]):
+            sys.exit(f"op.csv: {r['name']}: inplace {pair}: only k:k with k below the outputs is known to the core")
+
+
 def op_entry(r):
+    check_inplace(r)
     inputs = "-1" if r["inputs"] == "*" else r["inputs"]
     kind = "FORGE_CLASS_" + r["class"].upper()
     return f"X({r['name']}, {r['number']}, {kind}, {inputs}, {r['outputs']}, {text(r['text'])})"
