@@ -93,7 +93,8 @@ static void read_model_name(char *name, size_t room) {
   while (fgets(line, sizeof line, file)) {
     const char *value = strncmp(line, "model name", 10) ? NULL : strchr(line, ':');
     if (!value) continue;
-    snprintf(name, room, "%.*s", (int)strcspn(value + 2, "\n"), value + 2);
+    value += 1 + strspn(value + 1, " ");
+    snprintf(name, room, "%.*s", (int)strcspn(value, "\n"), value);
     break;
   }
   fclose(file);
