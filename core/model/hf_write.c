@@ -1,6 +1,8 @@
 /* hf_write.c -- a model as Hugging Face has it: one .safetensors with config.json, tokenizer.json
  * and tokenizer_config.json beside it. The model file is written last, so that while it is absent
  * nobody takes the rest for a model. */
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,25 +202,61 @@ forge_status hf_write_file(const char *path, model_source *s) {
   return st;
 }
 
+static const char *const folder_names[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                           "model.safetensors"};
+
 static void remove_folder(const char *dir) {
-  static const char *const names[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
-                                      "model.safetensors"};
-  for (size_t i = 0; i < COUNT_OF(names); i++) {
-    char *path = file_join(dir, names[i]);
+  for (size_t i = 0; i < COUNT_OF(folder_names); i++) {
+    char *path = file_join(dir, folder_names[i]);
     if (path) unlink(path);
     mem_free(path);
   }
   rmdir(dir);
 }
 
+static bool is_ours(const char *name) {
+  if (!strcmp(name, ".") || !strcmp(name, "..")) return true;
+  for (size_t i = 0; i < COUNT_OF(folder_names); i++)
+    if (!strcmp(name, folder_names[i])) return true;
+  return false;
+}
+
+/* Nothing but what remove_folder() removes. */
+static bool holds_a_model_alone(const char *dir) {
+  DIR *d = opendir(dir);
+  bool alone = d != NULL;
+  for (const struct dirent *entry; alone && (entry = readdir(d));) alone = is_ours(entry->d_name);
+  if (d) closedir(d);
+  return alone;
+}
+
+/* The old model keeps its files until the new one has its name. */
+static forge_status replace(const char *temporary, const char *path) {
+  char *old = mem_printf("%s.old.%ld", path, (long)getpid());
+  if (!old) return FAIL(FORGE_E_OOM, "%s: no memory to write it", path);
+  forge_status st = FORGE_OK;
+  if (rename(path, old)) {
+    st = base_fail_errno(FORGE_E_IO, "%s: the model there cannot be replaced", path);
+  } else if (rename(temporary, path)) {
+    st = base_fail_errno(FORGE_E_IO, "%s: cannot be written", path);
+    if (rename(old, path)) st = base_fail_in(st, "the model that was there is now %s", old);
+  } else if (!(st = file_sync_parent(path))) {
+    remove_folder(old);
+  }
+  mem_free(old);
+  return st;
+}
+
 /* rename() replaces an empty folder and no other. */
 static forge_status publish(const char *temporary, const char *path) {
-  if (rename(temporary, path))
-    return base_fail_errno(FORGE_E_EXISTS,
-                           "%s: a folder is written as a whole and this one holds something: "
-                           "remove it or give another",
-                           path);
-  return file_sync_parent(path);
+  if (!rename(temporary, path)) return file_sync_parent(path);
+  if (errno != ENOTEMPTY && errno != EEXIST)
+    return base_fail_errno(FORGE_E_IO, "%s: cannot be written", path);
+  if (holds_a_model_alone(path)) return replace(temporary, path);
+  return FAIL(FORGE_E_EXISTS,
+              "%s: a folder is written as a whole and this one holds something other than a "
+              "model: remove it or give another",
+              path);
 }
 
 forge_status hf_write_folder(const char *path, model_source *s) {

@@ -162,6 +162,8 @@ static void files_of_another_model_are_not_replaced(void **state) {
   assert_int_equal(file_make_directories(in(dir, "empty")), FORGE_OK);
   convert_ok(in(dir, "a.gguf"), in(dir, "empty/"));
   assert_file_is_sample(in(dir, "empty"), &s);
+  convert_ok(in(dir, "empty"), in(dir, "empty")); /* a folder with a model alone, like a file */
+  assert_file_is_sample(in(dir, "empty"), &s);
   sample_free(&s);
   sample_remove(dir);
 }
