@@ -99,13 +99,17 @@ static forge_status new_item(forge_checkpoint *c, const char *name, format_item 
   return FORGE_OK;
 }
 
+/* After a failure only abort remains: a checkpoint that lacks an item must not become one. */
+static forge_status keep_failure(forge_checkpoint *c, forge_status st) {
+  if (st) c->broken = true;
+  return st;
+}
+
 static forge_status put_item(forge_checkpoint *c, format_item *item, const source *from) {
   const uint64_t extent = format_extent(item->bytes);
   for (uint64_t at = 0; at < extent; at += FORMAT_CHUNK) {
     const forge_status st = put_chunk(c, item, from, at, extent);
-    if (!st) continue;
-    c->broken = true;
-    return base_fail_in(st, "checkpoint item %s", item->name);
+    if (st) return base_fail_in(st, "checkpoint item %s", item->name);
   }
   return FORGE_OK;
 }
@@ -126,24 +130,30 @@ static forge_status put_tensor(forge_checkpoint *c, const char *name, uint8_t dt
 forge_status forge_checkpoint_tensor(forge_checkpoint *checkpoint, const char *name, uint8_t dtype,
                                      uint8_t rank, const int64_t *dim, forge_buffer *buffer,
                                      uint64_t offset) {
-  return put_tensor(checkpoint, name, dtype, rank, dim,
-                    &(source){.buffer = buffer, .offset = offset});
+  const source from = {.buffer = buffer, .offset = offset};
+  return keep_failure(checkpoint, put_tensor(checkpoint, name, dtype, rank, dim, &from));
 }
 
 forge_status forge_checkpoint_host_tensor(forge_checkpoint *checkpoint, const char *name,
                                           uint8_t dtype, uint8_t rank, const int64_t *dim,
                                           const void *data) {
-  return put_tensor(checkpoint, name, dtype, rank, dim, &(source){.host = data});
+  const source from = {.host = data};
+  return keep_failure(checkpoint, put_tensor(checkpoint, name, dtype, rank, dim, &from));
+}
+
+static forge_status put_blob(forge_checkpoint *c, const char *name, const void *data,
+                             uint64_t bytes) {
+  format_item *item = NULL;
+  if (bytes > INT64_MAX / 2) return FAIL(FORGE_E_INVALID, "blob %s: too large", name);
+  TRY(new_item(c, name, &item));
+  item->blob = true;
+  item->bytes = bytes;
+  return put_item(c, item, &(source){.host = data});
 }
 
 forge_status forge_checkpoint_blob(forge_checkpoint *checkpoint, const char *name, const void *data,
                                    uint64_t bytes) {
-  format_item *item = NULL;
-  if (bytes > INT64_MAX / 2) return FAIL(FORGE_E_INVALID, "blob %s: too large", name);
-  TRY(new_item(checkpoint, name, &item));
-  item->blob = true;
-  item->bytes = bytes;
-  return put_item(checkpoint, item, &(source){.host = data});
+  return keep_failure(checkpoint, put_blob(checkpoint, name, data, bytes));
 }
 
 static forge_status put_end(forge_checkpoint *c) {

@@ -217,6 +217,12 @@ static void wrong_questions_get_clear_answers(void **state) {
   assert_int_equal(forge_checkpoint_host_tensor(c, "q", FORGE_Q8_0, 2, (int64_t[]){2, 33}, x),
                    FORGE_E_INVALID);
   forge_checkpoint_abort(c);
+  assert_int_equal(forge_checkpoint_begin(store, 2, &c), FORGE_OK);
+  assert_int_equal(forge_checkpoint_host_tensor(c, "q", FORGE_Q8_0, 2, (int64_t[]){2, 33}, x),
+                   FORGE_E_INVALID);
+  assert_int_equal(forge_checkpoint_blob(c, "a", "b", 1), FORGE_E_INVALID);
+  assert_int_equal(forge_checkpoint_commit(c), FORGE_E_INVALID); /* what lacks a tensor is none */
+  assert_int_equal(forge_restore_open(store, 2, &restore), FORGE_E_NOT_FOUND);
   forge_store_close(store);
   sample_remove(folder);
 }
