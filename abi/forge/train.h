@@ -91,8 +91,9 @@ typedef struct forge_train_report {
 } forge_train_report;
 
 /* One update; then, when due, validation, metrics and a checkpoint. |report->size| set by the
- * caller. Fails: E_CANCELLED when all steps are done, E_FAULT when the loss is no number (the last
- * checkpoint stays), and what the device and the disk answer. */
+ * caller. Fails: E_CANCELLED when all steps are done, E_FAULT when the loss is no number, and what
+ * the device and the disk answer. After a failed update the weights are those of no step: the last
+ * checkpoint stays, and step, save, export and finish fail with E_FAULT. */
 FORGE_API forge_status forge_trainer_step(forge_trainer *trainer, forge_train_report *report);
 
 /* A checkpoint of the state as it is now, unless the newest one is of this step. */

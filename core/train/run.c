@@ -38,6 +38,7 @@ static forge_status merge_recorded(const char *path, train_settings *s) {
 }
 
 static forge_status settle(train_settings *s, bool resume) {
+  if (!*s->out) return FAIL(FORGE_E_CONFIG, "out is empty; name the folder of the run");
   char *path = file_join(s->out, "config");
   if (!path) return FAIL(FORGE_E_OOM, "%s: no memory", s->out);
   forge_status st = FORGE_OK;
@@ -51,8 +52,12 @@ static forge_status settle(train_settings *s, bool resume) {
   mem_free(path);
   if (st) return st;
   if (!s->decay_steps) s->decay_steps = s->steps;
+  if (!resume && !s->given[TRAIN_KEY_warmup] && s->warmup > s->decay_steps / 10)
+    s->warmup = s->decay_steps / 10;
   if (s->warmup >= s->decay_steps && strcmp(s->schedule, "constant") != 0)
-    return FAIL(FORGE_E_CONFIG, "warmup (%" PRIu64 ") must be less than decay_steps (%" PRIu64 ")",
+    return FAIL(FORGE_E_CONFIG,
+                "warmup (%" PRIu64 ") must be less than decay_steps (%" PRIu64
+                "), which is steps unless it is given",
                 s->warmup, s->decay_steps);
   return FORGE_OK;
 }

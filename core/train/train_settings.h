@@ -32,7 +32,7 @@
   X(REAL, lr, "1e-3", 0, 10, 0, NULL, "highest learning rate") \
   X(REAL, min_lr, "1e-4", 0, 10, 0, NULL, "learning rate at the end of the schedule") \
   X(TEXT, schedule, "cosine", 0, 0, 0, "cosine|linear|constant", "course of the learning rate after the warm-up") \
-  X(COUNT, warmup, "100", 0, 1e15, 0, NULL, "steps in which the learning rate rises to lr") \
+  X(COUNT, warmup, "100", 0, 1e15, 0, NULL, "steps in which the learning rate rises to lr; not given: at most a tenth of decay_steps") \
   X(COUNT, decay_steps, "0", 0, 1e15, 0, NULL, "step at which min_lr is reached; 0: steps, as first started") \
   X(REAL, beta1, "0.9", 0, 0.999999, 0, NULL, "AdamW: memory of the first moment") \
   X(REAL, beta2, "0.99", 0, 0.999999, 0, NULL, "AdamW: memory of the second moment") \

@@ -132,16 +132,28 @@ static void note_time(forge_trainer *t, double seconds) {
   t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * seconds : seconds;
 }
 
+/* Weights that a failed update may have changed belong to no step. */
+static forge_status check_sound(const forge_trainer *t) {
+  if (!t->spoiled) return FORGE_OK;
+  return FAIL(FORGE_E_FAULT,
+              "the step after %" PRIu64 " failed, so the weights are those of no "
+              "step: go on from the last checkpoint",
+              t->step);
+}
+
 static forge_status update(forge_trainer *t, forge_train_report *r) {
   float loss, norm;
   const uint64_t start = time_now_ns(), step = t->step + 1;
+  TRY(check_sound(t));
   r->lr = schedule_lr(&t->s, step);
+  t->spoiled = true;
   TRY(train_step_run(&t->programs, &t->data, step, r->lr, &loss, &norm));
   if (!isfinite(loss))
     return FAIL(FORGE_E_FAULT,
                 "step %" PRIu64 ": the loss is no number; lower lr, or go on from the last "
                 "checkpoint with other settings in another folder",
                 step);
+  t->spoiled = false;
   note_time(t, (double)(time_now_ns() - start) * 1e-9);
   t->step = step;
   r->loss = loss;
@@ -195,6 +207,7 @@ forge_status forge_trainer_step(forge_trainer *trainer, forge_train_report *repo
 }
 
 forge_status forge_trainer_save(forge_trainer *trainer) {
+  TRY(check_sound(trainer));
   return trainer->saved_step == trainer->step ? FORGE_OK : run_save(trainer);
 }
 
@@ -206,6 +219,7 @@ forge_status forge_trainer_evaluate(forge_trainer *trainer, double *out_loss) {
 }
 
 forge_status forge_trainer_export(forge_trainer *trainer, const char *path) {
+  TRY(check_sound(trainer));
   return train_params_export(&trainer->params, trainer->data.tokenizer, path);
 }
 

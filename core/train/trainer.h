@@ -24,7 +24,7 @@ struct forge_trainer {
   double peak_flops;
   uint64_t peak_step; /* when it was measured */
   uint32_t peak_origin;
-  bool resumed;
+  bool resumed, spoiled;         /* spoiled: an update failed half-way, or its loss is no number */
   uint64_t start_step, start_ns; /* of this process */
   double step_seconds;           /* smoothed, 0: none yet */
 };

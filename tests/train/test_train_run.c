@@ -285,15 +285,59 @@ static void a_run_is_neither_overwritten_nor_resumed_as_another(void **state) {
   rig_remove(&r);
 }
 
+/* The model at |path| and one written now are the same. */
+static void exported_is_the_state(forge_trainer *t, const char *path) {
+  char again[600];
+  uint8_t is[32], want[32];
+  forge_model *a = NULL, *b = NULL;
+  snprintf(again, sizeof again, "%s.gguf", path);
+  assert_int_equal(forge_trainer_export(t, again), FORGE_OK);
+  assert_int_equal(forge_model_open(path, NULL, &a), FORGE_OK);
+  assert_int_equal(forge_model_open(again, NULL, &b), FORGE_OK);
+  assert_int_equal(forge_model_hash(a, is), FORGE_OK);
+  assert_int_equal(forge_model_hash(b, want), FORGE_OK);
+  assert_memory_equal(is, want, sizeof is);
+  forge_model_close(a);
+  forge_model_close(b);
+}
+
+static void a_loss_that_is_no_number_is_never_saved(void **state) {
+  (void)state;
+  rig r;
+  rig_folder(&r, 8000);
+  rig_device(&r, "cpu", 0);
+  forge_trainer *t =
+      rig_start(&r, &(rig_run){"run",
+                               0,
+                               {"lr=10", "weight_decay=10", "schedule=constant", "clip=0",
+                                "steps=100", "checkpoint_interval=0", NULL}});
+  forge_train_report report = {.size = sizeof report};
+  forge_status st = FORGE_OK;
+  for (int i = 0; i < 100 && !st; i++) st = forge_trainer_step(t, &report);
+  assert_int_equal(st, FORGE_E_FAULT);
+  assert_int_equal(forge_trainer_step(t, &report), FORGE_E_FAULT);
+  assert_int_equal(forge_trainer_save(t), FORGE_E_FAULT);
+  assert_int_equal(forge_trainer_finish(t), FORGE_E_FAULT);
+  assert_int_equal(forge_trainer_export(t, rig_path(&r, "m.gguf")), FORGE_E_FAULT);
+  forge_trainer_destroy(t);
+  assert_int_not_equal(access(rig_path(&r, "m.gguf"), F_OK), 0);
+  rig_remove(&r);
+}
+
 static void a_run_can_be_made_longer(void **state) {
   (void)state;
   rig r;
   rig_folder(&r, 8000);
   rig_device(&r, "cpu", 0);
-  rig_losses(&r, &(rig_run){"run", 0, {NULL}}, NULL);
-  forge_trainer *t = rig_start(&r, &(rig_run){"run", FORGE_TRAIN_RESUME, {"steps=25", NULL}});
+  forge_trainer *t = rig_start(&r, &(rig_run){"run", 0, {NULL}});
+  rig_steps(t, 20, NULL);
+  assert_int_equal(forge_trainer_finish(t), FORGE_OK);
+  forge_trainer_destroy(t);
+  t = rig_start(&r, &(rig_run){"run", FORGE_TRAIN_RESUME, {"steps=25", NULL}});
   const forge_train_report last = rig_steps(t, 25, NULL);
   assert_true(fabs(last.lr - 5e-4) < 1e-12); /* where the schedule ended */
+  if (forge_trainer_finish(t)) fail_msg("finish again: %s", forge_error_last()->msg);
+  exported_is_the_state(t, rig_path(&r, "run/model"));
   forge_trainer_destroy(t);
   rig_remove(&r);
 }
@@ -372,6 +416,7 @@ int main(void) {
       cmocka_unit_test(a_seed_decides_weights_and_data),
       cmocka_unit_test(a_run_is_neither_overwritten_nor_resumed_as_another),
       cmocka_unit_test(a_run_can_be_made_longer),
+      cmocka_unit_test(a_loss_that_is_no_number_is_never_saved),
       cmocka_unit_test(a_damaged_checkpoint_is_told_and_the_one_before_taken),
       cmocka_unit_test(an_exported_model_has_the_loss_the_trainer_saw),
       cmocka_unit_test(the_same_through_gguf),
