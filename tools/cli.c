@@ -161,6 +161,15 @@ forge_runtime *cli_runtime(const cli *c, const char *const *extra) {
   return runtime;
 }
 
+bool cli_take_threads(const cli *c, cli_threads *out) {
+  uint64_t n;
+  *out = (cli_threads){.text = ""};
+  if (!cli_u64(c, "threads", 0, CLI_THREADS_MAX, 0, &n)) return false;
+  snprintf(out->text, sizeof out->text, "backend.cpu.threads=%llu", (unsigned long long)n);
+  if (cli_flag(c, "threads")) out->extra[0] = out->text;
+  return true;
+}
+
 forge_device *cli_device(forge_runtime *runtime, const char *name) {
   forge_device *device = NULL;
   if (!forge_device_open(runtime, name, &device)) return device;
@@ -170,9 +179,10 @@ forge_device *cli_device(forge_runtime *runtime, const char *name) {
 }
 
 int cli_failed(const cli *c, const char *what) {
-  const forge_error *e = forge_error_last();
-  fprintf(stderr, "%sforge %s:%s %s: %s\n", cli_colour(stderr, CLI_RED), c->command->name,
-          cli_colour(stderr, CLI_PLAIN), what, e->msg);
+  const char *message = forge_error_last()->msg;
+  const bool named = strstr(message, what); /* most messages about a file say which */
+  fprintf(stderr, "%sforge %s:%s %s%s%s\n", cli_colour(stderr, CLI_RED), c->command->name,
+          cli_colour(stderr, CLI_PLAIN), named ? "" : what, named ? "" : ": ", message);
   return CLI_FAILED;
 }
 

@@ -64,6 +64,14 @@ bool cli_f64(const cli *c, const char *option, double min, double max, double ot
  * on failure prints why and returns NULL. |extra|: further "key=value" overrides, NULL-terminated,
  * may be NULL. */
 forge_runtime *cli_runtime(const cli *c, const char *const *extra);
+/* --threads N as the override of cli_runtime(); 0 or none: the backend's choice. Explains and
+ * returns false where it is no number. */
+enum { CLI_THREADS_MAX = 1024 };
+typedef struct cli_threads {
+  char text[64];
+  const char *extra[2];
+} cli_threads;
+bool cli_take_threads(const cli *c, cli_threads *out);
 /* Opens a device by an option's text (NULL: the configuration's first); prints why when it cannot.
  */
 forge_device *cli_device(forge_runtime *runtime, const char *name);
@@ -89,7 +97,7 @@ bool cli_stop_wanted(void);
 typedef struct cli_progress {
   const char *what, *unit;
   uint64_t total, done, shown_ns, start_ns, start_done;
-  bool terminal, drawn;
+  bool terminal, drawn, current; /* current: what was drawn last is |done| */
 } cli_progress;
 void cli_progress_start(cli_progress *p, const char *what, const char *unit, uint64_t done,
                         uint64_t total);

@@ -262,16 +262,12 @@ static int measure(bench *b) {
 
 static int run(cli *c) {
   bench b = {.c = c};
-  uint64_t threads;
+  cli_threads threads;
   if (!cli_u64(c, "rounds", 1, MAX_ROUNDS, 5, &b.rounds) ||
-      !cli_f64(c, "seconds", 0.01, 60, 0.4, &b.seconds) ||
-      !cli_u64(c, "threads", 0, 1024, 0, &threads))
+      !cli_f64(c, "seconds", 0.01, 60, 0.4, &b.seconds) || !cli_take_threads(c, &threads))
     return CLI_USAGE;
-  char wanted[64];
-  snprintf(wanted, sizeof wanted, "backend.cpu.threads=%llu", (unsigned long long)threads);
-  const char *extra[] = {threads ? wanted : NULL, NULL};
   int rc = CLI_FAILED;
-  if ((b.runtime = cli_runtime(c, extra)) &&
+  if ((b.runtime = cli_runtime(c, threads.extra)) &&
       (b.device = cli_device(b.runtime, cli_text(c, "device", NULL))) &&
       (b.null_device = cli_device(b.runtime, "null:0")))
     rc = measure(&b);

@@ -76,10 +76,12 @@ const cli_command cmd_convert = {
     .summary = "a model from one file format into another",
     .usage = "IN OUT [--type T] [--tokenizer FILE] [options]",
     .examples =
-        "forge convert stories.bin stories.gguf               # a llama2.c model as GGUF\n"
-        "forge convert llama/ llama-q8.gguf --type q8_0       # a Hugging Face folder, quantized\n"
-        "forge convert model.gguf out/ --type bf16            # a folder for transformers\n"
-        "forge convert m.bin m.gguf --tokenizer tok512.bin    # with a tokenizer from elsewhere",
+        "  forge convert stories.bin stories.gguf               # a llama2.c model as GGUF\n"
+        "  forge convert llama/ llama-q8.gguf --type q8_0       # a Hugging Face folder, "
+        "quantized\n"
+        "  forge convert model.gguf out/ --type bf16            # a folder for transformers\n"
+        "  forge convert m.bin m.gguf --tokenizer tok512.bin    # with a tokenizer from "
+        "elsewhere\n",
     .options = options,
     .min_args = 2,
     .max_args = 2,

@@ -139,11 +139,9 @@ static int take_options(generation *g) {
 /* ---- opening ---- */
 
 static int open_runtime(generation *g) {
-  char threads[64];
-  const char *const extra[] = {threads, NULL};
-  const char *n = cli_text(g->c, "threads", NULL);
-  snprintf(threads, sizeof threads, "backend.cpu.threads=%s", n ? n : "");
-  g->runtime = cli_runtime(g->c, n ? extra : NULL);
+  cli_threads threads;
+  if (!cli_take_threads(g->c, &threads)) return CLI_USAGE;
+  g->runtime = cli_runtime(g->c, threads.extra);
   return g->runtime ? CLI_OK : CLI_FAILED;
 }
 

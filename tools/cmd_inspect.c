@@ -47,7 +47,7 @@ static void print_tensors(const json_t *tensors) {
   json_array_foreach(tensors, i, t) {
     const char *name = json_string_value(json_object_get(t, "name"));
     const char *type = json_string_value(json_object_get(t, "type"));
-    printf("%-*s  %-6s  ", (int)widest, name ? name : "?", type ? type : "?");
+    printf("%-*s  %-6s  ", (int)widest, name ? name : "?", type ? type : "blob");
     print_shape(json_object_get(t, "shape"));
     printf("  %12" JSON_INTEGER_FORMAT "  %s\n", json_integer_value(json_object_get(t, "offset")),
            cli_bytes((uint64_t)json_integer_value(json_object_get(t, "bytes")), bytes));
@@ -95,9 +95,10 @@ static int print(cli *c, const char *encoded) {
   if (cli_json(c) || !o) {
     puts(encoded);
   } else {
-    json_object_foreach(o, key, value) if (strcmp(key, "tensors") != 0) print_value(key, value, 0);
-    if (json_array_size(json_object_get(o, "tensors")))
-      print_tensors(json_object_get(o, "tensors"));
+    const json_t *listed = json_object_get(o, "tensors");
+    if (!listed) listed = json_object_get(o, "items"); /* a checkpoint's: tensors and blobs */
+    json_object_foreach(o, key, value) if (value != listed) print_value(key, value, 0);
+    if (json_array_size(listed)) print_tensors(listed);
   }
   json_decref(o);
   return CLI_OK;
@@ -115,9 +116,9 @@ const cli_command cmd_inspect = {
     .name = "inspect",
     .summary = "what is in a model, a tokenizer, a checkpoint or a capsule",
     .usage = "FILE [--json]",
-    .examples = "forge inspect model.gguf               # keys, tensors, what Forge makes of it\n"
-                "forge inspect checkpoints/step-100     # a checkpoint\n"
-                "forge inspect model/ --json | jq .model",
+    .examples = "  forge inspect model.gguf               # keys, tensors, what Forge makes of it\n"
+                "  forge inspect runs/a/checkpoints/step-00000000000000002000.fck\n"
+                "  forge inspect model/ --json | jq .model\n",
     .options = options,
     .min_args = 1,
     .max_args = 1,

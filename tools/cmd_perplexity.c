@@ -47,11 +47,9 @@ static int read_text(measurement *m, const char *path) {
 }
 
 static int open_all(measurement *m) {
-  char threads[64];
-  const char *const extra[] = {threads, NULL};
-  const char *n = cli_text(m->c, "threads", NULL);
-  snprintf(threads, sizeof threads, "backend.cpu.threads=%s", n ? n : "");
-  if (!(m->runtime = cli_runtime(m->c, n ? extra : NULL))) return CLI_FAILED;
+  cli_threads threads;
+  if (!cli_take_threads(m->c, &threads)) return CLI_USAGE;
+  if (!(m->runtime = cli_runtime(m->c, threads.extra))) return CLI_FAILED;
   if (forge_model_open(cli_arg(m->c, 0), cli_text(m->c, "tokenizer", NULL), &m->model))
     return cli_failed(m->c, cli_arg(m->c, 0));
   m->device = cli_device(m->runtime, cli_text(m->c, "device", NULL));

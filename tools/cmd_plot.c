@@ -132,8 +132,15 @@ static int write_picture(const cli *c, const runs *r) {
   return CLI_FAILED;
 }
 
+static bool is_picture(const char *path) {
+  const size_t n = strlen(path);
+  return n > 4 && (!strcmp(path + n - 4, ".png") || !strcmp(path + n - 4, ".svg"));
+}
+
 static int run(cli *c) {
   runs r = {.n = 0};
+  const char *out = cli_text(c, "out", "loss.png");
+  if (!is_picture(out)) return cli_usage(c, "--out %s: must end in .png or .svg", out);
   uint32_t n = 0;
   bool good = true;
   while (cli_arg(c, n)) n++;

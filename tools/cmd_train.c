@@ -67,14 +67,22 @@ static const char *si(double value, char out[32]) {
   return out;
 }
 
+/* The same for what is counted and has its name behind a space. */
+static const char *count(uint64_t n, char out[32]) {
+  si((double)n, out);
+  const size_t length = strlen(out);
+  if (length && out[length - 1] == ' ') out[length - 1] = 0;
+  return out;
+}
+
 static void introduce(const cli *c, const forge_trainer *t, forge_device *device) {
   forge_trainer_info info = {.size = sizeof info};
   forge_device_info on = {.size = sizeof on};
   char a[32], b[32], d[32];
   if (forge_trainer_describe(t, &info) || forge_device_describe(device, &on)) return;
   cli_note(c, "%s parameters, vocabulary %u, %s + %s tokens to train and to validate on",
-           si((double)info.parameters, a), info.n_vocab, si((double)info.tokens_train, b),
-           si((double)info.tokens_validation, d));
+           count(info.parameters, a), info.n_vocab, count(info.tokens_train, b),
+           count(info.tokens_validation, d));
   cli_note(c, "on %s (%s); peak %sflop/s %s; a checkpoint is %s", on.name, on.model,
            si(info.peak_flops, a),
            info.peak_origin == FORGE_PEAK_MEASURED ? "measured now" : "as configured",
@@ -161,13 +169,9 @@ static int train(const cli *c, forge_device *device) {
 }
 
 static int run(cli *c) {
-  char threads[64];
-  const char *extra[] = {NULL, NULL};
-  uint64_t n;
-  if (!cli_u64(c, "threads", 1, 4096, 0, &n)) return CLI_USAGE;
-  snprintf(threads, sizeof threads, "backend.cpu.threads=%llu", (unsigned long long)n);
-  if (n) extra[0] = threads;
-  forge_runtime *runtime = cli_runtime(c, extra);
+  cli_threads threads;
+  if (!cli_take_threads(c, &threads)) return CLI_USAGE;
+  forge_runtime *runtime = cli_runtime(c, threads.extra);
   if (!runtime) return CLI_FAILED;
   forge_device *device = cli_device(runtime, cli_text(c, "device", NULL));
   const int rc = device ? train(c, device) : CLI_FAILED;

@@ -59,11 +59,12 @@ static void show(cli_progress *p, const char *note) {
           p->what, cells, (unsigned long long)p->done, (unsigned long long)p->total, p->unit, rate,
           p->unit, left, note ? "  " : "", note ? note : "", p->terminal ? "" : "\n");
   fflush(stderr);
-  p->drawn = true;
+  p->drawn = p->current = true;
 }
 
 void cli_progress_step(cli_progress *p, uint64_t done, const char *note) {
   const uint64_t now = now_ns();
+  p->current = p->current && p->done == done;
   p->done = done;
   if (now - p->shown_ns < (p->terminal ? terminal_interval_ns : plain_interval_ns)) return;
   p->shown_ns = now;
@@ -72,6 +73,6 @@ void cli_progress_step(cli_progress *p, uint64_t done, const char *note) {
 
 void cli_progress_end(cli_progress *p, const char *note) {
   if (!p->drawn && !note) return;
-  show(p, note);
+  if (p->terminal || !p->current) show(p, note);
   if (p->terminal) fputc('\n', stderr);
 }

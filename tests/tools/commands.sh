@@ -53,6 +53,14 @@ expect 0 train --text text.txt --steps 20 --out run $tiny
 [ -s run/metrics.jsonl ] || fail "no metrics"
 # shellcheck disable=SC2086
 expect 1 train --text text.txt --steps 20 --out run $tiny; says "resume" err
+# shellcheck disable=SC2086
+expect 1 train --text text.txt --steps 20 --out "" $tiny; says "out is empty" err
+expect 2 train --text text.txt --threads many; says "threads" err
+expect 0 train --text text.txt --steps 3 --out short --option n_layer=1 --option n_embd=32 --option batch=2
+expect 0 train --resume --out run; silent out
+expect 0 train --resume --out run --steps 22; says "after 22 steps" out
+expect 0 inspect run/checkpoints/step-00000000000000000022.fck; says "p/token_embd.weight" out
+expect 2 plot run --out loss.jpg; says "png" err; silent out
 expect 0 plot run --out loss.svg; says "<svg" loss.svg
 expect 0 plot run --out loss.png; head -c 8 loss.png | grep -q PNG || fail "loss.png is no PNG"
 expect 0 generate run/model --prompt "the " --max-tokens 12 --temperature 0; cp out first
