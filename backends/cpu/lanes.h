@@ -7,8 +7,9 @@
  *   lanes lanes_load(const float *)            lanes lanes_load_n(const float *, int64_t n)
  *   void  lanes_store(float *, lanes)          void  lanes_store_n(float *, lanes, int64_t n)
  *     any alignment; _n touches n <= 16 elements only, and load_n puts zeros behind them
- *   lanes lanes_load_f16, lanes_load_bf16(const uint16_t *), lanes_load_i8(const int8_t *)
- *   float lanes_widen_f16(uint16_t)            one of them
+ *   lanes lanes_load_f16, lanes_load_bf16(const uint16_t *)
+ *   lanes lanes_set_f16(uint16_t)              sixteen times the same
+ *   lanes lanes_of_i8(lanes_bytes)             sixteen signed bytes
  *   lanes lanes_zero(void), lanes_set1(float)
  *   lanes lanes_add, lanes_sub, lanes_mul, lanes_div(a, b), lanes_sqrt(a), lanes_neg, lanes_abs(a)
  *   lanes lanes_fma(a, b, c)                   a*b + c rounded once
@@ -27,6 +28,15 @@
 #include <string.h>
 
 #define LANES 16
+
+/* Sixteen bytes, for + - & | << >> element by element: what block types are unpacked with. */
+typedef uint8_t lanes_bytes __attribute__((vector_size(16)));
+
+static inline lanes_bytes lanes_bytes_load(const void *p) {
+  lanes_bytes v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
 
 #if defined(FORGE_CPU_PORTABLE)
 #include "lanes_portable.h"

@@ -42,7 +42,6 @@ static inline void lanes_store_n(float *p, lanes a, int64_t n) {
   _mm256_maskstore_ps(p, lanes_mask(n), a.v);
   if (n > 8) _mm256_maskstore_ps(p + 8, lanes_mask(n - 8), a.w);
 }
-static inline float lanes_widen_f16(uint16_t h) { return _cvtsh_ss(h); }
 static inline lanes lanes_load_f16(const uint16_t *p) {
   return (lanes){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
                  _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
@@ -54,8 +53,12 @@ static inline __m256 lanes_widen_bf16(const uint16_t *p) {
 static inline lanes lanes_load_bf16(const uint16_t *p) {
   return (lanes){lanes_widen_bf16(p), lanes_widen_bf16(p + 8)};
 }
-static inline lanes lanes_load_i8(const int8_t *p) {
-  const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)p);
+static inline lanes lanes_set_f16(uint16_t h) {
+  const __m256 v = _mm256_cvtph_ps(_mm_set1_epi16((short)h));
+  return (lanes){v, v};
+}
+static inline lanes lanes_of_i8(lanes_bytes bytes) {
+  const __m128i q = (__m128i)bytes;
   return (lanes){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)),
                  _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(q, 8)))};
 }

@@ -31,7 +31,6 @@ static inline lanes lanes_load_n(const float *p, int64_t n) {
 static inline void lanes_store_n(float *p, lanes a, int64_t n) {
   _mm512_mask_storeu_ps(p, lanes_mask(n), a.v);
 }
-static inline float lanes_widen_f16(uint16_t h) { return _cvtsh_ss(h); }
 static inline lanes lanes_load_f16(const uint16_t *p) {
   return (lanes){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))};
 }
@@ -39,9 +38,11 @@ static inline lanes lanes_load_bf16(const uint16_t *p) {
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
   return (lanes){_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
-static inline lanes lanes_load_i8(const int8_t *p) {
-  return (lanes){
-      _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)))};
+static inline lanes lanes_set_f16(uint16_t h) {
+  return (lanes){_mm512_cvtph_ps(_mm256_set1_epi16((short)h))};
+}
+static inline lanes lanes_of_i8(lanes_bytes q) {
+  return (lanes){_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)q))};
 }
 static inline lanes lanes_zero(void) { return (lanes){_mm512_setzero_ps()}; }
 static inline lanes lanes_set1(float x) { return (lanes){_mm512_set1_ps(x)}; }

@@ -49,9 +49,6 @@ static inline float32x4_t lanes_part_f16(const uint16_t *p) {
 static inline float32x4_t lanes_part_bf16(const uint16_t *p) {
   return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
 }
-static inline float lanes_widen_f16(uint16_t h) {
-  return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
-}
 static inline lanes lanes_load_f16(const uint16_t *p) {
   return (lanes){lanes_part_f16(p), lanes_part_f16(p + 4), lanes_part_f16(p + 8),
                  lanes_part_f16(p + 12)};
@@ -60,8 +57,12 @@ static inline lanes lanes_load_bf16(const uint16_t *p) {
   return (lanes){lanes_part_bf16(p), lanes_part_bf16(p + 4), lanes_part_bf16(p + 8),
                  lanes_part_bf16(p + 12)};
 }
-static inline lanes lanes_load_i8(const int8_t *p) {
-  const int8x16_t q = vld1q_s8(p);
+static inline lanes lanes_set_f16(uint16_t h) {
+  const float32x4_t v = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h)));
+  return (lanes){v, v, v, v};
+}
+static inline lanes lanes_of_i8(lanes_bytes bytes) {
+  const int8x16_t q = (int8x16_t)bytes;
   const int16x8_t lo = vmovl_s8(vget_low_s8(q)), hi = vmovl_s8(vget_high_s8(q));
   return (lanes){
       vcvtq_f32_s32(vmovl_s16(vget_low_s16(lo))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(lo))),

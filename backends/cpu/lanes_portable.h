@@ -66,9 +66,9 @@ static inline lanes lanes_load_bf16(const uint16_t *p) {
   LANES_EACH y.f[i] = lanes_float((uint32_t)p[i] << 16);
   return y;
 }
-static inline lanes lanes_load_i8(const int8_t *p) {
+static inline lanes lanes_of_i8(lanes_bytes q) {
   lanes y;
-  LANES_EACH y.f[i] = p[i];
+  LANES_EACH y.f[i] = (int8_t)q[i];
   return y;
 }
 static inline lanes lanes_set1(float x) {
@@ -76,6 +76,7 @@ static inline lanes lanes_set1(float x) {
   LANES_EACH y.f[i] = x;
   return y;
 }
+static inline lanes lanes_set_f16(uint16_t h) { return lanes_set1(lanes_widen_f16(h)); }
 static inline lanes lanes_zero(void) { return lanes_set1(0.0f); }
 
 /* 2^n for a whole n. The addition puts n + 127 into the low bits; a NaN comes to no harm. */

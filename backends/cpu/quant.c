@@ -1,14 +1,11 @@
 /* quant.c -- elements of every type to f32 and back. Plain types here; block types are read here
- * and written in quant_encode.c.
- *
- * The layouts are GGUF's (abi/registry/dtype.csv). Every product below is exact in f32 (11 bits of
- * scale times at most 8 of block scale times at most 6 of element; an 8-bit element has no block
- * scale), so that a decoded element has one value, however it was computed. */
+ * and written in quant_encode.c. */
 #include <string.h>
 
 #include "cpu.h"
 #include "lanes.h"
 #include "quant.h"
+#include "quant_block.h"
 
 /* ---- half precision ---- */
 
@@ -55,63 +52,22 @@ uint16_t cpu_f32_to_bf16(float f) {
   return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-/* ---- block types: one block each ---- */
+/* ---- block types (quant_block.h) ---- */
 
 static uint16_t load16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-/* out[i] = scale * q[i] - less, sixteen at a time */
-static void spread(const int8_t *q, int n, float scale, float less, float *out) {
-  const lanes s = lanes_set1(scale), m = lanes_set1(less);
-  for (int i = 0; i < n; i += LANES)
-    lanes_store(out + i, lanes_sub(lanes_mul(s, lanes_load_i8(q + i)), m));
-}
-
-static void decode_q8_0(const uint8_t *block, float *out) {
-  spread((const int8_t *)block + 2, 32, cpu_f16_to_f32(load16(block)), 0.0f, out);
-}
-
-static void decode_q4_0(const uint8_t *block, float *out) {
-  int8_t q[32];
-  for (int i = 0; i < 16; i++) {
-    q[i] = (int8_t)((block[2 + i] & 15) - 8);
-    q[i + 16] = (int8_t)((block[2 + i] >> 4) - 8);
+/* One block of each type. */
+#define DECODE(name, dtype)                                                                        \
+  static void decode_##name(const uint8_t *block, float *out) {                                    \
+    quant_scales s;                                                                                \
+    quant_open(dtype, block, &s);                                                                  \
+    _Pragma("GCC unroll 16") for (int t = 0; t < quant_elems(dtype) / LANES; t++)                  \
+        lanes_store(out + LANES * t, quant_piece(dtype, block, t, &s));                            \
   }
-  spread(q, 32, cpu_f16_to_f32(load16(block)), 0.0f, out);
-}
-
-static void decode_q4_k(const uint8_t *block, float *out) {
-  const float d = cpu_f16_to_f32(load16(block)), dmin = cpu_f16_to_f32(load16(block + 2));
-  const uint8_t *s = block + 4, *nibbles = block + 16;
-  for (int j = 0; j < 8; j += 2, nibbles += 32, out += 64) {
-    int8_t q[64];
-    for (int i = 0; i < 32; i++) {
-      q[i] = nibbles[i] & 15;
-      q[i + 32] = (int8_t)(nibbles[i] >> 4);
-    }
-    for (int k = 0; k < 2; k++) {
-      const int b = j + k;
-      const int scale = b < 4 ? s[b] & 63 : (s[b + 4] & 15) | (s[b - 4] >> 6) << 4;
-      const int less = b < 4 ? s[b + 4] & 63 : s[b + 4] >> 4 | (s[b] >> 6) << 4;
-      spread(q + 32 * k, 32, d * (float)scale, dmin * (float)less, out + 32 * k);
-    }
-  }
-}
-
-static void decode_q6_k(const uint8_t *block, float *out) {
-  const int8_t *scale = (const int8_t *)block + 192;
-  const float d = cpu_f16_to_f32(load16(block + 208));
-  for (int half = 0; half < 2; half++, scale += 8, out += 128) {
-    const uint8_t *low = block + 64 * half, *high = block + 128 + 32 * half;
-    int8_t q[128];
-    for (int i = 0; i < 32; i++) {
-      q[i] = (int8_t)(((low[i] & 15) | (high[i] & 3) << 4) - 32);
-      q[i + 32] = (int8_t)(((low[i + 32] & 15) | (high[i] >> 2 & 3) << 4) - 32);
-      q[i + 64] = (int8_t)((low[i] >> 4 | (high[i] >> 4 & 3) << 4) - 32);
-      q[i + 96] = (int8_t)((low[i + 32] >> 4 | (high[i] >> 6) << 4) - 32);
-    }
-    for (int b = 0; b < 8; b++) spread(q + 16 * b, 16, d * (float)scale[b], 0.0f, out + 16 * b);
-  }
-}
+DECODE(q8_0, FORGE_Q8_0)
+DECODE(q4_0, FORGE_Q4_0)
+DECODE(q4_k, FORGE_Q4_K)
+DECODE(q6_k, FORGE_Q6_K)
 
 static const struct {
   int32_t elems, bytes;

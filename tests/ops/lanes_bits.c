@@ -70,8 +70,8 @@ static void take_narrow(void) {
   }
   take(lanes_load_f16(half));
   take(lanes_load_bf16(half));
-  take(lanes_load_i8(byte));
-  take(lanes_set1(lanes_widen_f16(half[0])));
+  take(lanes_of_i8(lanes_bytes_load(byte)));
+  take(lanes_set_f16(half[0]));
 }
 
 /* The fused multiply-add against the C library's, where rounding is hardest: near cancellation. */
