@@ -17,7 +17,7 @@ struct forge_buffer {
 
 static forge_status make(forge_device *d, uint64_t bytes, forge_buffer **out) {
   if (!d || !bytes) return FAIL(FORGE_E_INVALID, "a buffer needs a device and at least one byte");
-  TRY(device_check_process(d));
+  TRY(device_check_alive(d));
   *out = mem_zalloc(sizeof **out);
   if (!*out) return FAIL(FORGE_E_OOM, "%s: no host memory for a buffer", d->name);
   **out = (forge_buffer){.device = d, .bytes = bytes};

@@ -12,6 +12,7 @@ uint32_t device_fallback_policy(const forge_device *d) { return d->fallback; }
 forge_status device_failed(forge_device *d, forge_status status, const char *what) {
   char place[160];
   snprintf(place, sizeof place, "%s: %s", d->name, what);
+  if (status == FORGE_E_DEVICE_LOST) device_note_failed(d, status);
   return loader_failed(d->plugin->lib, status, place);
 }
 

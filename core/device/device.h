@@ -16,7 +16,7 @@ const char *device_name(const forge_device *device); /* "cpu/avx2:0" */
 uint32_t device_fallback_policy(const forge_device *device);
 
 /* Turns a status of a table call into this thread's failure, using what the backend reported during
- * the call. */
+ * the call. E_DEVICE_LOST fails the device's moments for good. */
 forge_status device_failed(forge_device *device, forge_status status, const char *what);
 
 /* The same for a call that makes an object: a success without one is the backend's fault too. */
@@ -32,6 +32,9 @@ void device_note_memory(forge_device *device, const char *tag, int64_t bytes);
 
 /* Fails: E_FORKED when the device was opened before the last fork(). */
 forge_status device_check_process(const forge_device *device);
+/* The same, and E_DEVICE_LOST once a call of the table answered that: from then on the backend need
+ * only take its objects back. Asked before every other call. */
+forge_status device_check_alive(const forge_device *device);
 
 /* True for the host's own pages, which are read-only. */
 bool device_buffer_is_imported(const forge_buffer *buffer);

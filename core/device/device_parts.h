@@ -94,6 +94,8 @@ void catalog_list(const forge_runtime *r, text *out);
 forge_status device_wait_value(forge_device *device, uint64_t value, uint64_t timeout_ns);
 /* Queues |n| copies behind all work submitted so far and waits for them. */
 forge_status device_copy_now(forge_device *device, const forge_copy *copies, uint32_t n);
+/* The device's moments fail from now on; the first failure is the reason. */
+void device_note_failed(forge_device *device, forge_status status);
 void device_notify(uint64_t cookie, uint64_t value, forge_status status);
 
 /* ---- report.c, doctor.c: the caller frees the text ---- */

@@ -26,6 +26,16 @@ forge_status device_check_process(const forge_device *d) {
               d->name);
 }
 
+static bool is_lost(const forge_device *d) {
+  return atomic_load_explicit(&d->failed, memory_order_relaxed) == FORGE_E_DEVICE_LOST;
+}
+
+forge_status device_check_alive(const forge_device *d) {
+  TRY(device_check_process(d));
+  if (!is_lost(d)) return FORGE_OK;
+  return FAIL(FORGE_E_DEVICE_LOST, "%s: the device is gone; close it and open it again", d->name);
+}
+
 /* ---- what was reached ---- */
 
 static void note_reached(forge_device *d, uint64_t value) {
@@ -36,7 +46,7 @@ static void note_reached(forge_device *d, uint64_t value) {
   }
 }
 
-static void note_failed(forge_device *d, forge_status status) {
+void device_note_failed(forge_device *d, forge_status status) {
   forge_status none = FORGE_OK;
   atomic_compare_exchange_strong(&d->failed, &none, status); /* the first failure is the reason */
 }
@@ -44,7 +54,7 @@ static void note_failed(forge_device *d, forge_status status) {
 void device_notify(uint64_t cookie, uint64_t value, forge_status status) {
   forge_device *d = (forge_device *)(uintptr_t)cookie;
   if (status)
-    note_failed(d, status);
+    device_note_failed(d, status);
   else
     note_reached(d, value);
 }
@@ -63,7 +73,7 @@ forge_status device_wait_value(forge_device *d, uint64_t value, uint64_t timeout
   }
   if (st == FORGE_E_TIMEOUT)
     return FAIL(st, "%s: the work did not finish in the time given", d->name);
-  note_failed(d, st);
+  device_note_failed(d, st);
   return device_failed(d, st, "work on the device");
 }
 
@@ -72,7 +82,7 @@ forge_status device_wait_value(forge_device *d, uint64_t value, uint64_t timeout
 forge_status device_submit(forge_device *d, forge_prog *prog, const forge_bind *bind,
                            uint32_t n_bind, const uint64_t *scalar, uint32_t n_scalar,
                            forge_moment *out_done) {
-  if (is_foreign(d)) return device_check_process(d);
+  if (is_foreign(d) || is_lost(d)) return device_check_alive(d);
   guard_enter(&d->turn);
   const uint64_t value = atomic_load_explicit(&d->submitted, memory_order_relaxed) + 1;
   const forge_point done = {d->tl, value};
@@ -92,7 +102,7 @@ forge_status device_submit(forge_device *d, forge_prog *prog, const forge_bind *
 }
 
 forge_status device_copy_now(forge_device *d, const forge_copy *copies, uint32_t n) {
-  TRY(device_check_process(d));
+  TRY(device_check_alive(d));
   guard_enter(&d->turn);
   const uint64_t value = atomic_load_explicit(&d->submitted, memory_order_relaxed) + 1;
   const forge_point done = {d->tl, value};

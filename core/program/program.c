@@ -131,7 +131,7 @@ forge_status program_create(forge_device *device, const forge_builder *builder,
   if (o->size < sizeof *o || (o->flags & ~known))
     return FAIL(FORGE_E_INVALID, "program options: size %u or flags 0x%x are not known", o->size,
                 o->flags);
-  TRY(device_check_process(device));
+  TRY(device_check_alive(device));
   forge_program *p = mem_zalloc(sizeof *p);
   if (!p) return FAIL(FORGE_E_OOM, "no memory for a program");
   p->flags = o->flags | extra_flags;

@@ -3,8 +3,10 @@
  * SLOW     work is done by a thread of its own after submit() returned, in order; no host pointers,
  *          so that copies between devices need staging; the same uuid on each device number.
  * FAILING  the first submit is taken and fails later.
+ * LOST     is gone from the first submit on.
  * HOSTREG  has the block HOSTREG. */
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define forge_backend_entry_v1 null_entry
@@ -128,6 +130,40 @@ static void apply(forge_reply *reply) {
   changed.shutdown = slow_shutdown;
   changed.mem_alloc = blind_alloc;
   changed.dev_info = same_info;
+}
+#elif defined(FAKE_LOST)
+/* Gone with the first submit; what may not be called from then on says so loudly. */
+static bool gone;
+static void must_live(void) {
+  if (gone) abort();
+}
+static forge_status lost_submit(forge_queue *queue, forge_prog *prog, const forge_submit *order) {
+  (void)queue, (void)prog, (void)order;
+  must_live();
+  gone = true;
+  return fail(FORGE_E_DEVICE_LOST, "the card fell off the bus");
+}
+static forge_status lost_wait(forge_tl *tl, uint64_t value, uint64_t timeout_ns) {
+  must_live();
+  return tl_wait(tl, value, timeout_ns);
+}
+static forge_status lost_copy(forge_queue *queue, const forge_copy *copies, uint32_t n,
+                              const forge_submit *order) {
+  must_live();
+  return copy(queue, copies, n, order);
+}
+static forge_status lost_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem **out,
+                               forge_mem_out *info) {
+  must_live();
+  return mem_alloc(dev, desc, out, info);
+}
+
+static void apply(forge_reply *reply) {
+  (void)reply;
+  changed.submit = lost_submit;
+  changed.tl_wait = lost_wait;
+  changed.copy = lost_copy;
+  changed.mem_alloc = lost_alloc;
 }
 #else
 /* The pages themselves, as a block. */

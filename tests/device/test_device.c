@@ -314,6 +314,27 @@ static void failed_work_fails_its_moment_with_the_backends_words(void **state) {
   forge_runtime_destroy(runtime);
 }
 
+static void a_lost_device_is_only_taken_down(void **state) {
+  (void)state;
+  char byte = 0;
+  forge_buffer *other;
+  forge_runtime *runtime = make_runtime(NULL, NULL);
+  forge_device *device = open_device(runtime, "lost:0");
+  forge_prog *prog = make_program(device);
+  forge_buffer *buffer = make_buffer(device, 64);
+  assert_ok(forge_buffer_fill(buffer, 0, 1, 64));
+  assert_int_equal(device_submit(device, prog, NULL, 0, NULL, 0, NULL), FORGE_E_DEVICE_LOST);
+  assert_says("lost:0: submit: the card fell off the bus");
+  assert_int_equal(device_submit(device, prog, NULL, 0, NULL, 0, NULL), FORGE_E_DEVICE_LOST);
+  assert_says("close it and open it again");
+  assert_int_equal(forge_buffer_read(buffer, 0, &byte, 1), FORGE_E_DEVICE_LOST);
+  assert_int_equal(forge_buffer_create(device, 4 << 20, NULL, &other), FORGE_E_DEVICE_LOST);
+  forge_buffer_destroy(buffer);
+  device_table(device)->prog_destroy(prog);
+  forge_device_close(device);
+  forge_runtime_destroy(runtime);
+}
+
 typedef struct worker {
   forge_device *device;
   uint32_t seed;
@@ -463,11 +484,11 @@ static void a_child_may_log_whatever_the_parent_was_doing(void **state) {
 }
 
 static int write_manifests(void **state) {
-  static const char *const fakes[] = {"slow", "failing", "hostreg"};
+  static const char *const fakes[] = {"slow", "failing", "hostreg", "lost"};
   if (support_enter(state)) return -1;
   support_write("null.ini", "[backend]\nname = null\nabi_major = 1\npriority = -100\n"
                             "probe = inprocess\nlibrary = " FORGE_TEST_NULL "\n");
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     char name[32];
     snprintf(name, sizeof name, "%s.ini", fakes[i]);
     support_write(name,
@@ -494,6 +515,7 @@ int main(void) {
       cmocka_unit_test(imported_pages_are_not_copied_where_the_backend_can),
       cmocka_unit_test(moments_are_reached_in_order),
       cmocka_unit_test(failed_work_fails_its_moment_with_the_backends_words),
+      cmocka_unit_test(a_lost_device_is_only_taken_down),
       cmocka_unit_test(several_threads_share_a_device),
       cmocka_unit_test(a_device_opened_before_fork_says_so_in_the_child),
       cmocka_unit_test(a_child_ends_what_it_inherited_without_the_parents_threads),
