@@ -5,8 +5,11 @@
 # STEPS, PROMPT and OUT change what their names say; FORGE_BIN names a folder with a built `forge` to use instead of building.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
+text=${1:-}
+case $text in "" | /*) ;; *) text=$PWD/$text ;; esac
 cd "$source"
 out=${OUT:-runs/first}
+[ ! -e "$out" ] || [ -e "$out/metrics.jsonl" ] || { echo "$out is no earlier run, so it is not replaced: name another OUT" >&2; exit 1; }
 steps=${STEPS:-600}
 
 if [ -z "${FORGE_BIN:-}" ]; then
@@ -18,7 +21,6 @@ if [ -z "${FORGE_BIN:-}" ]; then
 fi
 PATH=$FORGE_BIN:$PATH
 
-text=${1:-}
 if [ -z "$text" ]; then
   mkdir -p "$(dirname "$out")"
   text=$(dirname "$out")/licences.txt
