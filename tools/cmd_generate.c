@@ -281,7 +281,8 @@ static int produce(generation *g) {
   }
   const forge_status st = forge_generate(g->generator, g->prompt, g->prompt_bytes, &g->options, &r);
   const int rc = st ? cli_failed(g->c, "generation") : CLI_OK;
-  if (!json) putchar('\n'); /* a text ends with a line, as llama2.c's does */
+  if (!json && putchar('\n') != EOF)
+    fflush(stdout); /* a text ends with a line, as llama2.c's does */
   if (rc) return rc;
   if (json) return print_json(g, &r);
   note_result(g, &r);
