@@ -183,5 +183,10 @@ void expand_kv_write(expand_call *c) {
   forge_tid out = build_reshape(b, c->out[0], 2, rows);
   const forge_tid in[] = {build_reshape(b, c->in[0], 2, rows), c->in[1],
                           build_reshape(b, c->in[2], 2, src)};
+  const graph_value *values = b->builder->values;
+  if (!b->status && values[out].storage != values[c->out[0]].storage)
+    b->status = FAIL(FORGE_E_UNSUPPORTED,
+                     "KV_WRITE: pages that are no rows of memory cannot be written in place by "
+                     "primitives; give pages whose last three dims lie together");
   formula_into(b, FORGE_OP_SCATTER_ROWS, &set, sizeof set, in, 3, &out);
 }

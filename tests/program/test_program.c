@@ -275,6 +275,25 @@ static void imported_memory_is_read_and_never_written(void **state) {
   forge_builder_destroy(b.builder);
 }
 
+/* In primitives a state is written as rows; where it has none, a copy would swallow the writes. */
+static void pages_without_rows_are_refused_not_lost(void **state) {
+  (void)state;
+  build b = begin();
+  const forge_program_options primitives = {.size = sizeof primitives,
+                                            .flags = FORGE_COMPILE_PRIMITIVES};
+  forge_program *p = NULL;
+  const forge_tid heads_first =
+      build_tensor(&b, FORGE_ROLE_STATE, "kv", FORGE_F32, DIM(2, 3, 4, 8), NULL);
+  const forge_tid pages = build_permute(&b, heads_first, (uint8_t[]){0, 2, 1, 3});
+  const forge_tid slots = build_tensor(&b, FORGE_ROLE_INPUT, "slots", FORGE_I32, DIM(5), NULL);
+  const forge_tid after = build_kv_write(&b, pages, slots, input(&b, "src", DIM(5, 3, 8)));
+  output(&b, after, "y");
+  assert_int_equal(forge_program_create(cpu.device, b.builder, &primitives, &p),
+                   FORGE_E_UNSUPPORTED);
+  assert_non_null(strstr(forge_error_last()->msg, "KV_WRITE"));
+  forge_builder_destroy(b.builder);
+}
+
 /* A child of fork() may end what it inherited, and make nothing with it. */
 static void a_program_made_before_fork_belongs_to_the_parent(void **state) {
   (void)state;
@@ -378,6 +397,7 @@ int main(void) {
       cmocka_unit_test(what_nobody_reads_is_not_run),
       cmocka_unit_test(missing_and_wrong_bindings_are_named),
       cmocka_unit_test(imported_memory_is_read_and_never_written),
+      cmocka_unit_test(pages_without_rows_are_refused_not_lost),
       cmocka_unit_test(a_program_made_before_fork_belongs_to_the_parent),
       cmocka_unit_test(an_output_may_be_a_view_a_state_or_an_input),
       cmocka_unit_test(a_submit_allocates_nothing_and_costs_little),
