@@ -426,7 +426,7 @@ static void a_device_opened_before_fork_says_so_in_the_child(void **state) {
   forge_runtime_destroy(runtime);
 }
 
-/* slow has a thread of its own, which a child does not have: joining it there would never end. */
+/* slow has a thread of its own, which a child does not have and must not be told to join. */
 static void a_child_ends_what_it_inherited_without_the_parents_threads(void **state) {
   (void)state;
   int status = 0;
