@@ -2,8 +2,8 @@
  * it.
  *
  * A backend is a shared object with one exported symbol, forge_backend_entry_v1(). The core calls
- * it once with a forge_hello (and again only after shutdown()); the backend answers with its table. Everything else happens through
- * that table.
+ * it once with a forge_hello (and again only after shutdown()); the backend answers with its table.
+ * Everything else happens through that table.
  *
  * Lifecycle: DISCOVERED (manifest read) -> LOADED (dlopen NOW|LOCAL|NODELETE, never closed) ->
  * NEGOTIATED -> PROBED -> READY -> device OPEN -> CLOSED -> RETIRED (shutdown). Objects are
@@ -257,7 +257,8 @@ typedef struct forge_backend_v1 {
   forge_status (*probe)(forge_probe *out);
   /* The table of an optional block (FORGE_BLOCK_*), or E_UNSUPPORTED. */
   forge_status (*get_block)(uint32_t id, uint32_t minor, const void **out_table);
-  /* Joins every thread. No device is open. The library stays mapped. */
+  /* Joins every thread. No device is open. The library stays mapped. Not called in a child of
+   * fork() that inherited an open device: its threads are the parent's. */
   void (*shutdown)(void);
 
   /* -- device -- */

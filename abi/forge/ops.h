@@ -2,7 +2,7 @@
  *
  * Primitives (number < 64) every backend must answer NATIVE. Composites it should; where it does
  * not, the core expands them into primitives by the normative decomposition
- * (core/program/decompose). The portable variant of backends/cpu is the reference a doubt is
+ * (core/program/expand_*.c). The portable variant of backends/cpu is the reference a doubt is
  * settled with.
  *
  * Words used below. "rows of x" are its leading dimensions taken together, R of them; "columns" its
