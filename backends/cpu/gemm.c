@@ -113,15 +113,22 @@ static void transpose4(const float *from, int64_t stride, float *out, int64_t ou
   for (int r = 0; r < 4; r++) memcpy(out + r * out_stride, &y[r], sizeof y[r]);
 }
 
+/* Sixteen steps along k at a time: whole lines are written, and those of the next sixteen asked
+ * for, since each lies in a page of its own. */
 static void transpose(const float *from, int64_t stride, int64_t rows, int64_t n, float *out,
                       int64_t out_stride) {
   int64_t k = 0;
-  for (; k + 4 <= n; k += 4) {
+  for (; k + LANES <= n; k += LANES) {
+    const float *next = from + (n - k >= 2 * LANES ? k + LANES : k) * stride;
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4)
-      transpose4(from + k * stride + r, stride, out + r * out_stride + k, out_stride);
+    for (; r + 4 <= rows; r += 4) {
+      for (int i = 0; i < LANES; i += 4) {
+        __builtin_prefetch(next + (r % LANES + i / 4) * stride + r / LANES * LANES);
+        transpose4(from + (k + i) * stride + r, stride, out + r * out_stride + k + i, out_stride);
+      }
+    }
     for (; r < rows; r++)
-      for (int i = 0; i < 4; i++) out[r * out_stride + k + i] = from[(k + i) * stride + r];
+      for (int i = 0; i < LANES; i++) out[r * out_stride + k + i] = from[(k + i) * stride + r];
   }
   for (; k < n; k++)
     for (int64_t r = 0; r < rows; r++) out[r * out_stride + k] = from[k * stride + r];
@@ -136,9 +143,9 @@ static void copy_crosswise(const panel *p, int64_t k0, int64_t n) {
     transpose((const float *)(const void *)from, s->k_stride, p->rows, n, p->copy, p->stride);
     return;
   }
-  float line[4][GEMM_TILE_M];
-  for (int64_t k = 0; k < n; k += 4) {
-    const int64_t few = n - k < 4 ? n - k : 4;
+  float line[LANES][GEMM_TILE_M];
+  for (int64_t k = 0; k < n; k += LANES) {
+    const int64_t few = n - k < LANES ? n - k : LANES;
     for (int64_t i = 0; i < few; i++)
       cpu_decode(s->dtype, from + (k + i) * s->k_stride * size, 0, p->rows, line[i]);
     transpose(line[0], GEMM_TILE_M, p->rows, few, p->copy + k, p->stride);
@@ -261,20 +268,24 @@ static void sweep(const gemm *g, const panel *a, const panel *b, int64_t n, bool
     }
 }
 
-void gemm_run_tile(const gemm *g, int64_t tile, void *scratch) {
-  const int64_t across = (g->n + GEMM_TILE_N - 1) / GEMM_TILE_N;
-  const int64_t i0 = tile / across * GEMM_TILE_M, j0 = tile % across * GEMM_TILE_N;
-  const int64_t rows = g->m - i0 < GEMM_TILE_M ? g->m - i0 : GEMM_TILE_M;
-  const int64_t columns = g->n - j0 < GEMM_TILE_N ? g->n - j0 : GEMM_TILE_N;
+void gemm_run_tiles(const gemm *g, int64_t begin, int64_t end, void *scratch) {
+  const int64_t across = (g->n + GEMM_TILE_N - 1) / GEMM_TILE_N, stride = stride_for(g->k);
   float *copies = scratch;
-  const int64_t stride = stride_for(g->k);
-  panel a = panel_of(&g->a, i0, rows, columns, copies, stride);
-  panel b = panel_of(&g->b, j0, columns, rows, copies + GEMM_TILE_M * stride, stride);
   lanes *sums = (lanes *)(void *)(copies + (GEMM_TILE_M + GEMM_TILE_N) * stride);
-  for (int64_t k = 0; k == 0 || k < g->k; k += CHUNK) {
-    const int64_t n = g->k - k < CHUNK ? g->k - k : CHUNK;
-    aim_panel(&a, k, n);
-    aim_panel(&b, k, n);
-    sweep(g, &a, &b, n, k == 0, k + CHUNK >= g->k, sums);
+  panel a = {.rows = 0};
+  for (int64_t tile = begin; tile < end; tile++) {
+    const int64_t i0 = tile / across * GEMM_TILE_M, j0 = tile % across * GEMM_TILE_N;
+    const int64_t rows = g->m - i0 < GEMM_TILE_M ? g->m - i0 : GEMM_TILE_M;
+    const int64_t columns = g->n - j0 < GEMM_TILE_N ? g->n - j0 : GEMM_TILE_N;
+    /* Neighbours share rows of a: one chunk of k is copied once. */
+    const bool aimed = g->k <= CHUNK && a.rows && a.first == i0;
+    panel b = panel_of(&g->b, j0, columns, rows, copies + GEMM_TILE_M * stride, stride);
+    if (!aimed) a = panel_of(&g->a, i0, rows, g->n, copies, stride);
+    for (int64_t k = 0; k == 0 || k < g->k; k += CHUNK) {
+      const int64_t n = g->k - k < CHUNK ? g->k - k : CHUNK;
+      if (!aimed) aim_panel(&a, k, n);
+      aim_panel(&b, k, n);
+      sweep(g, &a, &b, n, k == 0, k + CHUNK >= g->k, sums);
+    }
   }
 }

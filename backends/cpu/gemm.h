@@ -33,8 +33,8 @@ enum { GEMM_TILE_M = 96, GEMM_TILE_N = 48 };
 int64_t gemm_tiles(int64_t m, int64_t n);
 /* Bytes one thread needs for tiles of a product over |k|. */
 uint64_t gemm_scratch(int64_t k);
-/* Tile number |tile| of |g|; |scratch| is the thread's own, 64-byte aligned. */
-void gemm_run_tile(const gemm *g, int64_t tile, void *scratch);
+/* Tiles begin..end-1 of |g|; |scratch| is the thread's own, 64-byte aligned. */
+void gemm_run_tiles(const gemm *g, int64_t begin, int64_t end, void *scratch);
 
 /* Exchanges the factors: y transposed, same bits. Not with an index. */
 void gemm_swap(gemm *g);

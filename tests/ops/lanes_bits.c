@@ -113,7 +113,7 @@ static void take_product(uint8_t dtype, bool few) {
   if (few)
     gemv_run(&g, 0, N);
   else
-    for (int64_t t = 0; t < gemm_tiles(M, N); t++) gemm_run_tile(&g, t, scratch);
+    gemm_run_tiles(&g, 0, gemm_tiles(M, N), scratch);
   for (int64_t i = 0; i + LANES <= g.m * N; i += LANES) take(lanes_load(y + i));
 }
 

@@ -112,13 +112,16 @@ static gemm product(const batch *t, int64_t number) {
 
 static void run_pieces(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
   const batch *t = ctx;
-  for (int64_t p = begin; p < end; p++) {
+  for (int64_t p = begin, next; p < end; p = next) {
     const gemm g = product(t, p / t->pieces);
-    const int64_t piece = p % t->pieces, j = piece * t->columns;
+    const int64_t piece = p % t->pieces, left = end - p, rest = t->pieces - piece;
+    const int64_t count = left < rest ? left : rest, j = piece * t->columns;
+    const int64_t width = count * t->columns;
+    next = p + count;
     if (t->columns)
-      gemv_run(&g, j, g.n - j < t->columns ? g.n : j + t->columns);
+      gemv_run(&g, j, g.n - j < width ? g.n : j + width);
     else
-      gemm_run_tile(&g, piece, t->scratch + thread * t->scratch_bytes);
+      gemm_run_tiles(&g, piece, piece + count, t->scratch + thread * t->scratch_bytes);
   }
 }
 
