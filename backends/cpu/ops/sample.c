@@ -135,7 +135,7 @@ static uint64_t thread_bytes(int64_t columns) {
   return n * (sizeof(uint64_t) + sizeof(float));
 }
 
-static int32_t sample_row(const cpu_call *c, int64_t row, uint8_t *memory) {
+static int32_t sample_row(const cpu_call *c, int64_t row, uint64_t *keys) {
   const cpu_span x = cpu_span_row(&c->in[0], row);
   const cpu_span params = cpu_span_row(&c->in[1], row), iparams = cpu_span_row(&c->in[2], row);
   const int64_t n = cpu_columns(&c->in[0].t);
@@ -148,7 +148,7 @@ static int32_t sample_row(const cpu_call *c, int64_t row, uint8_t *memory) {
   if (!(param[0] > 0.0f) || max == -INFINITY) return (int32_t)cpu_row_argmax(&x, n);
   draw d = {.logits = x,
             .n = n,
-            .key = (uint64_t *)(void *)memory,
+            .key = keys,
             .top_p = (double)param[1],
             .min_p = param[2] > 0.0f ? fmin(1.0, (double)param[2]) : 0.0,
             .top_k = iparam[0] > 0 && iparam[0] < n ? iparam[0] : 0};
@@ -159,9 +159,9 @@ static int32_t sample_row(const cpu_call *c, int64_t row, uint8_t *memory) {
 
 static void sample_rows(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
   const cpu_call *c = ctx;
-  uint8_t *memory = (uint8_t *)c->scratch + thread * thread_bytes(cpu_columns(&c->in[0].t));
+  uint8_t *mine = (uint8_t *)c->scratch + thread * thread_bytes(cpu_columns(&c->in[0].t));
   for (int64_t row = begin; row < end; row++) {
-    const int32_t id = sample_row(c, row, memory);
+    const int32_t id = sample_row(c, row, (uint64_t *)(void *)mine);
     memcpy(c->out[0].data + row * c->out[0].t.stride[0] * 4, &id, sizeof id);
   }
 }
