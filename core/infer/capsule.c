@@ -13,6 +13,16 @@ void capsule_read_tail(const forge_capsule *c, capsule_tail *out) {
   memcpy(out, c->bytes + c->n - sizeof *out, sizeof *out);
 }
 
+/* Checks |c|, whose bytes are its own by now; ends it where it is not sound. */
+static forge_status admit(forge_capsule *c, forge_capsule **out_capsule) {
+  const forge_status st = capsule_check(c->bytes, c->n);
+  if (st)
+    forge_capsule_destroy(c);
+  else
+    *out_capsule = c;
+  return st;
+}
+
 forge_status forge_capsule_open(const void *bytes, uint64_t n, forge_capsule **out_capsule) {
   if (!bytes) return FAIL(FORGE_E_INVALID, "capsule: no bytes given");
   /* Checked in our own copy: what the sender does to its bytes afterwards changes nothing. */
@@ -23,20 +33,20 @@ forge_status forge_capsule_open(const void *bytes, uint64_t n, forge_capsule **o
   }
   c->n = n;
   memcpy(c->bytes, bytes, n);
-  const forge_status st = capsule_check(c->bytes, n);
-  if (st)
-    forge_capsule_destroy(c);
-  else
-    *out_capsule = c;
-  return st;
+  return admit(c, out_capsule);
 }
 
 forge_status forge_capsule_load(const char *path, forge_capsule **out_capsule) {
-  file_map map;
-  TRY(file_map_open(path, &map));
-  const forge_status st =
-      forge_capsule_open(map.data ? (const void *)map.data : "", map.bytes, out_capsule);
-  file_map_close(&map);
+  char *bytes = NULL;
+  forge_capsule *c = mem_zalloc(sizeof *c);
+  if (!c) return FAIL(FORGE_E_OOM, "%s: no memory", path);
+  forge_status st = file_read(path, UINT64_MAX - 1, &bytes, &c->n);
+  if (st) {
+    mem_free(c);
+    return st;
+  }
+  c->bytes = (uint8_t *)bytes;
+  st = admit(c, out_capsule);
   return st ? base_fail_in(st, "%s", path) : FORGE_OK;
 }
 

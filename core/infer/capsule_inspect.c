@@ -75,7 +75,8 @@ forge_status forge_capsule_inspect(const char *path, char **out_json) {
   if (st && st != FORGE_E_CORRUPT && st != FORGE_E_UNSUPPORTED) return st;
   json_t *o = json_object();
   json_object_set_new(o, "kind", json_string("capsule"));
-  json_object_set_new(o, "verdict", json_string(st ? forge_error_last()->msg : "intact"));
+  json_t *verdict = json_string(st ? forge_error_last()->msg : "intact");
+  json_object_set_new(o, "verdict", verdict ? verdict : json_string("damaged"));
   if (st) return dump(o, out_json);
   put_u64(o, "version", info.version);
   put_u64(o, "bytes", info.bytes);
