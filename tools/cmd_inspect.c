@@ -100,8 +100,10 @@ static int print(cli *c, const char *encoded) {
     json_object_foreach(o, key, value) if (value != listed) print_value(key, value, 0);
     if (json_array_size(listed)) print_tensors(listed);
   }
+  const char *verdict = json_string_value(json_object_get(o, "verdict")); /* a capsule's */
+  const int rc = verdict && strcmp(verdict, "intact") != 0 ? CLI_FAILED : CLI_OK;
   json_decref(o);
-  return CLI_OK;
+  return rc;
 }
 
 static int run(cli *c) {
