@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "device_parts.h"
 
@@ -150,6 +151,25 @@ forge_status catalog_info(const loader_plugin *p, uint32_t ordinal, forge_dev_in
   return st ? loader_failed(p->lib, st, "dev_info") : FORGE_OK;
 }
 
+static bool is_identity(const char *s) {
+  unsigned domain, bus, slot, function;
+  int n = 0;
+  if (!strncmp(s, "uuid:", 5))
+    return strlen(s) == 37 && strspn(s + 5, "0123456789abcdefABCDEF") == 32;
+  return sscanf(s, "pci:%x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &n) == 4 && !s[n];
+}
+
+forge_status catalog_check_list(const settings_item *list) {
+  catalog_name name;
+  for (size_t i = 0; i < list->n; i++)
+    if (!is_identity(list->list[i]) && catalog_parse(list->list[i], &name))
+      return FAIL(FORGE_E_CONFIG,
+                  "%s: %s: '%s' is no device; write backend, backend:0, backend/variant:0, uuid: "
+                  "with 32 hexadecimal digits, or pci:0000:65:00.0",
+                  list->origin, list->key, list->list[i]);
+  return FORGE_OK;
+}
+
 /* True when an entry of visible or hidden means the device: a backend's name means all of it. */
 static bool means(const char *entry, const loader_backend *b, const loader_plugin *p,
                   uint32_t ordinal, const forge_dev_info *info) {
@@ -157,7 +177,7 @@ static bool means(const char *entry, const loader_backend *b, const loader_plugi
   catalog_name name;
   if (!strncmp(entry, "uuid:", 5) || !strncmp(entry, "pci:", 4)) {
     catalog_identity(info, uuid, pci);
-    return !strcmp(entry, uuid) || !strcmp(entry, pci);
+    return !strcasecmp(entry, uuid) || !strcasecmp(entry, pci);
   }
   if (catalog_parse(entry, &name) || strcmp(name.backend, b->m.name) != 0) return false;
   const char *own = p->variant->name;

@@ -74,6 +74,9 @@ void catalog_device_name(const loader_backend *b, const loader_plugin *p, uint32
                          char out[64]);
 /* "uuid:.." and "pci:0000:65:00.0"; "" where the device has none. */
 void catalog_identity(const forge_dev_info *info, char uuid[48], char pci[32]);
+/* Entries of visible and hidden: device names, uuid:.. and pci:.. in the form catalog_identity()
+ * gives. Fails: E_CONFIG; a misspelt entry would hide nothing. */
+forge_status catalog_check_list(const settings_item *list);
 /* Fails: E_POLICY naming the setting and its origin. */
 forge_status catalog_visible(const forge_runtime *r, const loader_backend *b,
                              const loader_plugin *p, uint32_t ordinal, const forge_dev_info *info);

@@ -74,6 +74,8 @@ static forge_status set_up(forge_runtime *r, const forge_runtime_options *o) {
   TRY(settings_load(o ? o->config_path : NULL, o ? o->overrides : NULL, &r->settings));
   apply_log_level(r->settings);
   TRY(check_layers(r->settings));
+  TRY(catalog_check_list(settings_get(r->settings, "visible")));
+  TRY(catalog_check_list(settings_get(r->settings, "hidden")));
   const settings_item *folders = settings_get(r->settings, "backend_path");
   TRY(loader_create(folders->list, folders->n, &r->loader));
   for (size_t i = 0; i < r->loader->n_backends; i++) {

@@ -124,7 +124,7 @@ static void what_the_operator_hides_stays_hidden(void **state) {
   forge_device_close(open_device(runtime, "null:1"));
   forge_device_close(open_device(runtime, "slow:0"));
   forge_runtime_destroy(runtime);
-  runtime = make_runtime("hidden=uuid:5a000000000000000000000000000000", "backends=slow");
+  runtime = make_runtime("hidden=uuid:5A000000000000000000000000000000", "backends=slow");
   assert_int_equal(forge_device_open(runtime, "slow:0", &device), FORGE_E_POLICY);
   assert_int_equal(forge_device_open(runtime, "null:0", &device), FORGE_E_POLICY);
   assert_says("null is not among the backends admitted by override (backends = slow)");
@@ -136,6 +136,23 @@ static void what_the_operator_hides_stays_hidden(void **state) {
   assert_int_equal(forge_device_open(runtime, "null:0", &device), FORGE_E_POLICY);
   assert_says("null is switched off by override");
   forge_runtime_destroy(runtime);
+}
+
+/* A misspelt entry would hide nothing, and nobody would notice. */
+static void a_hidden_device_that_is_no_name_is_an_error(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"slow:O", "uuid:5a00", "pci:65:00", "/slow", "slow:0x"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    char path[512], hidden[64];
+    forge_runtime *runtime;
+    snprintf(path, sizeof path, "backend_path=%s", support_dir);
+    snprintf(hidden, sizeof hidden, "hidden=null:0,%s", wrong[i]);
+    const char *overrides[] = {path, hidden, NULL};
+    const forge_runtime_options options = {.size = sizeof options, .overrides = overrides};
+    assert_int_equal(forge_runtime_create(&options, &runtime), FORGE_E_CONFIG);
+    assert_says("override: hidden: '");
+    assert_says(wrong[i]);
+  }
 }
 
 static void one_chip_seen_by_two_backends_is_told(void **state) {
@@ -507,6 +524,7 @@ int main(void) {
       cmocka_unit_test(names_that_are_none_are_explained),
       cmocka_unit_test(the_default_device_is_the_best_backend_that_may_be_used),
       cmocka_unit_test(what_the_operator_hides_stays_hidden),
+      cmocka_unit_test(a_hidden_device_that_is_no_name_is_an_error),
       cmocka_unit_test(one_chip_seen_by_two_backends_is_told),
       cmocka_unit_test(limits_hold_and_are_told),
       cmocka_unit_test(a_percentage_of_an_unknown_size_is_refused),
