@@ -46,6 +46,7 @@ typedef struct generation {
   forge_model *model;
   forge_device *prefill_on, *decode_on;
   forge_generator *generator;
+  bool fits;  /* the prompt into the context */
   char *text; /* the continuation, kept for --json only */
   size_t text_bytes, text_room;
 } generation;
@@ -161,9 +162,11 @@ static forge_status size_context(generation *g) {
   forge_status st = forge_model_describe(g->model, &config);
   if (!st) st = forge_model_tokenizer(g->model, &tokenizer);
   if (st) return st;
-  st =
-      forge_tokenizer_encode(tokenizer, g->prompt, g->prompt_bytes, FORGE_ENCODE_AUTO, NULL, 0, &n);
-  if (st && st != FORGE_E_INVALID) return st;
+  const uint32_t flags =
+      FORGE_ENCODE_AUTO | (cli_flag(g->c, "special") ? FORGE_ENCODE_SPECIAL : 0u);
+  st = forge_tokenizer_encode(tokenizer, g->prompt, g->prompt_bytes, flags, NULL, 0, &n);
+  if (st) return st;
+  g->fits = n <= config.n_ctx;
   n += g->options.max_tokens + 1;
   g->phase.n_ctx = n < config.n_ctx ? (uint32_t)n : config.n_ctx;
   return FORGE_OK;
@@ -270,18 +273,18 @@ static int print_json(const generation *g, const forge_generate_result *r) {
 
 static int produce(generation *g) {
   forge_generate_result r = {.size = sizeof r};
-  const bool json = cli_json(g->c);
+  const bool json = cli_json(g->c), echo = !json && g->fits;
   g->options.size = sizeof g->options;
   g->options.sampling = &g->sampling;
   g->options.on_text = show;
   g->options.ctx = g;
-  if (!json) {
+  if (echo) {
     fwrite(g->prompt, 1, g->prompt_bytes, stdout);
     fflush(stdout);
   }
   const forge_status st = forge_generate(g->generator, g->prompt, g->prompt_bytes, &g->options, &r);
   const int rc = st ? cli_failed(g->c, "generation") : CLI_OK;
-  if (!json && putchar('\n') != EOF)
+  if (echo && putchar('\n') != EOF)
     fflush(stdout); /* a text ends with a line, as llama2.c's does */
   if (rc) return rc;
   if (json) return print_json(g, &r);

@@ -68,6 +68,7 @@ says "^the " out
 expect 0 generate run/model --prompt "the " --max-tokens 12 --temperature 0 --prefill-on cpu/portable:0 --decode-on cpu:0
 cmp -s out first || fail "split and unsplit differ"
 expect 1 generate run/model --prompt "the " --device nowhere:0; says "nowhere" err; silent out
+expect 1 generate run/model --prompt-file text.txt; says "room for" err; silent out
 expect 2 generate run/model --prompt "the " --temperature warm; says "warm" err
 expect 0 convert run/model copy.gguf --type f16
 expect 0 inspect copy.gguf --json; json; says "f16" out
