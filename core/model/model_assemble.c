@@ -53,8 +53,7 @@ static forge_status sort_parts(forge_model *m) {
 
 static const model_part *find_sorted(const forge_model *m, const char *name) {
   model_part key = {.source = NULL};
-  strncpy(key.name, name, sizeof key.name - 1);
-  key.name[sizeof key.name - 1] = 0;
+  snprintf(key.name, sizeof key.name, "%s", name);
   return bsearch(&key, m->parts, m->n_parts, sizeof key, by_name);
 }
 
