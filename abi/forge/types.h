@@ -63,11 +63,13 @@ typedef struct forge_tensor {
   int64_t stride[FORGE_MAX_RANK]; /* in elements, never negative */
 } forge_tensor;
 
+/* clang-format off */
 /* generated from registry/layout.csv; do not edit */
 enum {
   FORGE_LAYOUT_ROW_MAJOR = 0, /* elements at the strides given; blocks contiguous along the last dimension */
 };
 /* end of generated text */
+/* clang-format on */
 
 /* How sure a reported number is. 0 is never a way to say "unknown". */
 enum { FORGE_UNKNOWN = 0, FORGE_KNOWN = 1, FORGE_ESTIMATED = 2 };

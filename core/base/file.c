@@ -85,18 +85,36 @@ forge_status file_read(const char *path, uint64_t limit, char **out, uint64_t *o
   return FORGE_OK;
 }
 
-forge_status file_writer_open(const char *path, file_writer *w) {
+/* O_EXCL: what others put there is neither followed nor written to; our own leftover goes first. */
+static FILE *create(const char *path, mode_t mode) {
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  int fd = open(path, flags, mode);
+  if (fd < 0 && errno == EEXIST && !unlink(path)) fd = open(path, flags, mode);
+  FILE *stream = fd < 0 ? NULL : fdopen(fd, "wb");
+  if (!stream && fd >= 0) close(fd);
+  return stream;
+}
+
+static forge_status open_writer(const char *path, mode_t mode, file_writer *w) {
   *w = (file_writer){.path = mem_strdup(path),
                      .temporary = mem_printf("%s.tmp-%ld", path, (long)getpid())};
   if (!w->path || !w->temporary) {
     file_writer_abandon(w);
     return FAIL(FORGE_E_OOM, "%s: no memory", path);
   }
-  w->stream = fopen(w->temporary, "wbe");
+  w->stream = create(w->temporary, mode);
   if (w->stream) return FORGE_OK;
   const forge_status st = base_fail_errno(FORGE_E_IO, "%s: cannot be written", path);
   file_writer_abandon(w);
   return st;
+}
+
+forge_status file_writer_open(const char *path, file_writer *w) {
+  return open_writer(path, 0666, w);
+}
+
+forge_status file_writer_open_private(const char *path, file_writer *w) {
+  return open_writer(path, 0600, w);
 }
 
 static forge_status publish(const file_writer *w) {

@@ -26,6 +26,8 @@ typedef struct file_writer {
   char *path, *temporary;
 } file_writer;
 forge_status file_writer_open(const char *path, file_writer *w);
+/* The same for a file that only its owner may read, from its first byte on. */
+forge_status file_writer_open_private(const char *path, file_writer *w);
 /* Ends the writer in success and failure alike. */
 forge_status file_writer_commit(file_writer *w);
 /* Removes the temporary file. Fine on a zeroed or committed writer. */

@@ -1,5 +1,4 @@
 /* capsule.c -- the public face of capsules. See forge/infer.h and capsule.h. */
-#include <sys/stat.h>
 
 #include "capsule.h"
 #include "file.h"
@@ -52,9 +51,8 @@ forge_status forge_capsule_load(const char *path, forge_capsule **out_capsule) {
 
 forge_status forge_capsule_save(const forge_capsule *capsule, const char *path) {
   file_writer w;
-  TRY(file_writer_open(path, &w));
-  if (fchmod(fileno(w.stream), S_IRUSR | S_IWUSR) ||
-      fwrite(capsule->bytes, 1, capsule->n, w.stream) != capsule->n) {
+  TRY(file_writer_open_private(path, &w));
+  if (fwrite(capsule->bytes, 1, capsule->n, w.stream) != capsule->n) {
     const forge_status st = base_fail_errno(FORGE_E_IO, "writing capsule %s", path);
     file_writer_abandon(&w);
     return st;

@@ -1,5 +1,6 @@
-/* test_layout.c -- every struct of the ABI has the sizes and offsets that were recorded, on this compiler; numbers of
- * the generated tables are what the registries gave them. Most of it is decided while compiling. */
+/* test_layout.c -- every struct of the ABI has the sizes and offsets that were recorded, on this
+ * compiler; numbers of the generated tables are what the registries gave them. Most of it is
+ * decided while compiling. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 #include <forge/train.h>
 
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size");
-#define AT(type, member, offset) \
+#define AT(type, member, offset)                                                                   \
   _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved");
 #include "../../abi/recorded/layout.def"
 #undef SIZE
@@ -23,7 +24,8 @@
 
 static void the_table_has_twenty_slots(void **state) {
   (void)state;
-  const size_t slots = (sizeof(forge_backend_v1) - offsetof(forge_backend_v1, probe)) / sizeof(void (*)(void));
+  const size_t slots =
+      (sizeof(forge_backend_v1) - offsetof(forge_backend_v1, probe)) / sizeof(void (*)(void));
   assert_int_equal(slots, FORGE_BACKEND_SLOTS);
 }
 
@@ -34,8 +36,8 @@ static void the_layout_id_is_the_one_plugins_were_built_with(void **state) {
 
 static void every_block_type_packs_its_elements_in_whole_bytes(void **state) {
   (void)state;
-#define BLOCK(name, number, elems, bytes, text) \
-  assert_in_range(number, 1, 255);              \
+#define BLOCK(name, number, elems, bytes, text)                                                    \
+  assert_in_range(number, 1, 255);                                                                 \
   assert_true((elems) >= 1 && (bytes) >= 1);
   FORGE_DTYPE_MAP(BLOCK)
 #undef BLOCK
