@@ -156,7 +156,7 @@ void bench_program_finish(bench_program *p) {
 /* |n| submits; waits after each one, or once at the end. */
 static double time_runs(bench_program *p, uint64_t n, bool submit_only) {
   const double begin = bench_now();
-  forge_moment done;
+  forge_moment done = {NULL, 0}; /* n is at least 1 */
   for (uint64_t i = 0; i < n; i++) {
     if (forge_program_submit(p->program, NULL, 0, &done)) return -1;
     if (!submit_only && forge_moment_wait(done, UINT64_MAX)) return -1;
