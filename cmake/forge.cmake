@@ -23,6 +23,7 @@ function(forge_add_plugin name)
   target_link_options(forge-${name} PRIVATE -Wl,-Bsymbolic)
   set_target_properties(forge-${name} PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden
     LIBRARY_OUTPUT_DIRECTORY ${FORGE_PLUGIN_DIR})
+  set_property(GLOBAL APPEND PROPERTY FORGE_PLUGINS forge-${name})
   install(TARGETS forge-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge)
 endfunction()
 

@@ -15,8 +15,8 @@ steps=${STEPS:-600}
 if [ -z "${FORGE_BIN:-}" ]; then
   cmake/setup-debian.sh --build
   echo "== building"
-  cmake --preset release -DBUILD_TESTING=OFF >/dev/null
-  cmake --build --preset release
+  cmake --preset release >/dev/null
+  cmake --build --preset release --target forge_runtime
   FORGE_BIN=$source/build/release/bin
 fi
 PATH=$FORGE_BIN:$PATH

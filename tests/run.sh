@@ -8,4 +8,4 @@ preset=${PRESET:-release}
 cmake/setup-debian.sh
 cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset"
-exec ctest --preset "$preset" -j "$(nproc)" "$@"
+exec ctest --preset "$preset" -j "$(nproc)" --no-tests=error "$@"
