@@ -66,7 +66,8 @@ forge_status cpu_tl_wait(forge_tl *tl, uint64_t value, uint64_t timeout_ns) {
   forge_status status;
   if (settled(tl, value, &status)) return status;
   if (timeout_ns == 0) return FORGE_E_TIMEOUT;
-  const struct timespec until = forever ? (struct timespec){0} : deadline(timeout_ns);
+  struct timespec until = {0};
+  if (!forever) until = deadline(timeout_ns);
   int late = 0;
   pthread_mutex_lock(&tl->lock);
   atomic_fetch_add(&tl->sleepers, 1); /* before looking again: see wake() */
