@@ -29,7 +29,7 @@ static forge_status open_regular(const char *path, int *out_fd, uint64_t *out_by
 }
 
 forge_status file_map_open(const char *path, file_map *out) {
-  int fd;
+  int fd = -1;
   *out = (file_map){0};
   TRY(open_regular(path, &fd, &out->bytes));
   void *data = NULL;
@@ -62,8 +62,8 @@ static forge_status read_fully(int fd, const char *path, char *to, uint64_t byte
 }
 
 forge_status file_read(const char *path, uint64_t limit, char **out, uint64_t *out_bytes) {
-  int fd;
-  uint64_t bytes;
+  int fd = -1;
+  uint64_t bytes = 0;
   TRY(open_regular(path, &fd, &bytes));
   forge_status st = FORGE_OK;
   char *data = NULL;

@@ -68,7 +68,7 @@ static void run_pieces(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
   (void)thread;
   const map *m = ctx;
   const int64_t columns = m->dim[m->rank - 1];
-  cpu_span span[MAP_MAX];
+  cpu_span span[MAP_MAX] = {0};
   int64_t row = -1;
   for (int64_t i = begin; i < end; i++) {
     if (i / m->chunks != row) spans_of_row(m, row = i / m->chunks, span);
@@ -78,7 +78,7 @@ static void run_pieces(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
 }
 
 forge_status cpu_map(const cpu_call *c, uint32_t n_in, cpu_map_kernel kernel, const void *ctx) {
-  const cpu_view *v[MAP_MAX];
+  const cpu_view *v[MAP_MAX] = {NULL};
   map m = {.kernel = kernel, .ctx = ctx, .n_in = n_in, .n = n_in + c->n_out};
   for (uint32_t i = 0; i < m.n; i++) {
     v[i] = i < n_in ? &c->in[i] : &c->out[i - n_in];

@@ -68,7 +68,7 @@ void cpu_row_scale(const cpu_span *x, int64_t n, float factor) {
 
 int64_t cpu_row_argmax(const cpu_span *x, int64_t n) {
   if (n == 0) return -1;
-  uint64_t best;
+  uint64_t best = 0;
   cpu_row_best(x, n, 1, &best);
   return cpu_rank_column(best);
 }
