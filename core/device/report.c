@@ -12,7 +12,8 @@ forge_status report_take(json_t *root, char **out) {
 }
 
 json_t *report_string(const char *s) {
-  json_t *out = s ? json_string(s) : json_null();
+  if (!s) return json_null();
+  json_t *out = json_string(s);
   if (out) return out;
   text plain = {0};
   for (; *s; s++) text_add_bytes(&plain, *s & 0x80 ? "?" : s, 1);

@@ -85,7 +85,7 @@ forge_status cpu_map(const cpu_call *c, uint32_t n_in, cpu_map_kernel kernel, co
     m.data[i] = v[i]->data;
     m.dtype[i] = v[i]->t.dtype;
   }
-  const int64_t elements = cpu_elements(&v[0]->t);
+  const int64_t elements = m.n ? cpu_elements(&v[0]->t) : 0;
   if (elements == 0) return FORGE_OK;
   collapse(&m, v);
   const int64_t columns = m.dim[m.rank - 1];
