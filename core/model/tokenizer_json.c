@@ -7,7 +7,7 @@
 enum { MAX_JSON = 1 << 28, SPARE_IDS = 4096 };
 #define NUL_STAND_IN "\xEF\xB7\x90" /* U+FDD0 */
 
-void json_draft_finish(json_draft *draft) {
+static void finish_draft(json_draft *draft) {
   json_decref(draft->root);
   mem_free(draft->pieces);
   mem_free(draft->types);
@@ -285,21 +285,25 @@ static forge_status read_all(json_draft *draft, const char *json, uint64_t bytes
   return json_draft_specials(draft, config, config_bytes);
 }
 
+forge_status json_draft_end(json_draft *draft, forge_status st, forge_tokenizer **out_tokenizer) {
+  if (!st) {
+    draft->v.n = draft->n;
+    draft->v.pieces = draft->pieces;
+    draft->v.types = draft->types;
+    draft->v.strips = draft->strips;
+    draft->v.merges = draft->merges;
+    draft->v.pipeline = draft->pipeline;
+    st = tokenizer_from_vocab(&draft->v, out_tokenizer);
+  }
+  finish_draft(draft);
+  return st;
+}
+
 forge_status tokenizer_from_json_config(const char *json, uint64_t bytes, const char *config,
                                         uint64_t config_bytes, forge_tokenizer **out_tokenizer) {
   json_draft draft = {0};
-  forge_status st = read_all(&draft, json, bytes, config, config_bytes);
-  if (!st) {
-    draft.v.n = draft.n;
-    draft.v.pieces = draft.pieces;
-    draft.v.types = draft.types;
-    draft.v.strips = draft.strips;
-    draft.v.merges = draft.merges;
-    draft.v.pipeline = draft.pipeline;
-    st = tokenizer_from_vocab(&draft.v, out_tokenizer);
-  }
-  json_draft_finish(&draft);
-  return st;
+  const forge_status st = read_all(&draft, json, bytes, config, config_bytes);
+  return json_draft_end(&draft, st, out_tokenizer);
 }
 
 forge_status tokenizer_from_json(const char *json, uint64_t bytes,

@@ -17,7 +17,10 @@ typedef struct json_draft {
   size_t n_restored;
   tokenizer_vocab v;
 } json_draft;
-void json_draft_finish(json_draft *draft);
+
+/* Ends the reading of a draft: a tokenizer of it if |st| is FORGE_OK; the draft is finished either
+ * way. */
+forge_status json_draft_end(json_draft *draft, forge_status st, forge_tokenizer **out_tokenizer);
 
 /* |bytes| of JSON to draft->root. jansson takes no NUL in a key and character vocabularies have
  * one; it stands as U+FDD0, which is no character, until json_draft_pieces() puts it back. Fails:

@@ -50,16 +50,8 @@ static forge_status take_pair(json_draft *draft, const char *encoder, uint64_t e
 forge_status tokenizer_from_gpt2(const char *encoder, uint64_t encoder_bytes, const char *merges,
                                  uint64_t merges_bytes, forge_tokenizer **out_tokenizer) {
   json_draft draft = {0};
-  forge_status st = take_pair(&draft, encoder, encoder_bytes, merges, merges_bytes);
-  if (!st) {
-    draft.v.n = draft.n;
-    draft.v.pieces = draft.pieces;
-    draft.v.types = draft.types;
-    draft.v.merges = draft.merges;
-    st = tokenizer_from_vocab(&draft.v, out_tokenizer);
-  }
-  json_draft_finish(&draft);
-  return st;
+  const forge_status st = take_pair(&draft, encoder, encoder_bytes, merges, merges_bytes);
+  return json_draft_end(&draft, st, out_tokenizer);
 }
 
 static forge_status open_pair(const char *encoder_path, const char *merges_path,
