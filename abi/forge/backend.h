@@ -15,6 +15,10 @@
  * joined by dev_close/shutdown. Host services may be called from any thread, never while holding a
  * lock a table function takes.
  *
+ * Order: a submit or copy waits only for points that are reached already or that a submit or copy
+ * which has returned before will signal. So nothing waits for what comes later, and a backend may
+ * wait inside submit and copy, or hand the waits to its hardware, as it likes.
+ *
  * Errors: the return code says what to do (status.h); host->report() says why, once, before the
  * return. A failure after submit returned makes the signalled timelines fail for good. Out of
  * memory leaves every object valid. After E_DEVICE_LOST only destroy functions and dev_close need
@@ -135,6 +139,7 @@ enum {
   FORGE_BLOCK_CACHE = 10, /* save and load built programs */
   FORGE_BLOCK_FILEIO = 11, /* reads and writes ordered by timelines */
   FORGE_BLOCK_KERNEL = 12, /* a kernel given at run time as an op */
+  FORGE_BLOCK_TESTING = 13, /* faults on request for conformance tests */
 };
 /* end of generated text */
 /* clang-format on */
@@ -314,6 +319,17 @@ typedef struct forge_block_hostreg_v0 {
                          forge_mem **out, forge_mem_out *info);
   void (*release)(forge_dev *dev, forge_mem *mem);
 } forge_block_hostreg_v0;
+
+/* Block TESTING, minor 0 (since 1.1): what conformance tests ask of a device and no other caller
+ * does. Optional; without it the tests that need it are skipped. */
+typedef struct forge_block_testing_v0 {
+  uint32_t n_slots, rsv; /* 1 */
+  /* From now on |dev| behaves as if its hardware had gone: work that has not finished and work
+   * given to it later ends in E_DEVICE_LOST (the call's answer, or the failure of the timelines it
+   * was to signal), waits for it end with that, calls that need the hardware answer it; destroy
+   * functions, mem_free and dev_close work. Other devices stay as they are. Again is fine. */
+  forge_status (*lose)(forge_dev *dev);
+} forge_block_testing_v0;
 
 /* A number that differs when a compiler flag or an edited header changed any layout above. */
 #define FORGE_LAYOUT_ID                                                                            \

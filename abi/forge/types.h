@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #define FORGE_ABI_MAJOR 1u
-#define FORGE_ABI_MINOR 0u
+#define FORGE_ABI_MINOR 1u
 
 #if defined(FORGE_BUILDING) && defined(__GNUC__)
 #define FORGE_API __attribute__((visibility("default")))

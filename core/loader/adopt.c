@@ -59,19 +59,27 @@ static void take_slots(const forge_backend_v1 *theirs, library *lib) {
 #undef TAKE
 }
 
+/* The layout id of every minor of this major, as abi/recorded has it. A plugin is laid out as its
+ * newest minor; one newer than this core has longer structs, of which we know the beginning. */
+static const uint64_t layout_of_minor[] = {UINT64_C(74800091643665216), FORGE_LAYOUT_ID};
+_Static_assert(COUNT_OF(layout_of_minor) == FORGE_ABI_MINOR + 1, "every minor has its layout id");
+
+static forge_status check_layout(const forge_reply *r) {
+  const uint64_t ours = r->minor_max <= FORGE_ABI_MINOR ? layout_of_minor[r->minor_max] : 0;
+  if (!ours || r->layout_id == ours) return FORGE_OK;
+  return FAIL(
+      FORGE_E_ABI,
+      "its structs are laid out otherwise (layout id %016llx, ABI %u.%u has %016llx): built "
+      "with an edited header or with packing options",
+      (unsigned long long)r->layout_id, FORGE_ABI_MAJOR, r->minor_max, (unsigned long long)ours);
+}
+
 static forge_status check_versions(const forge_reply *r) {
   if (r->minor_min > FORGE_ABI_MINOR || r->minor_max < r->minor_min)
     return FAIL(FORGE_E_ABI, "it speaks ABI %u.%u to %u.%u, this core 1.0 to %u.%u",
                 FORGE_ABI_MAJOR, r->minor_min, FORGE_ABI_MAJOR, r->minor_max, FORGE_ABI_MAJOR,
                 FORGE_ABI_MINOR);
-  /* A plugin built against a newer minor has longer structs and says so by its range; what a
-   * layout of our own minor must be, we know. */
-  if (r->minor_max == FORGE_ABI_MINOR && r->layout_id != FORGE_LAYOUT_ID)
-    return FAIL(FORGE_E_ABI,
-                "its structs are laid out otherwise (layout id %016llx, this core %016llx): built "
-                "with an edited header or with packing options",
-                (unsigned long long)r->layout_id, (unsigned long long)FORGE_LAYOUT_ID);
-  return FORGE_OK;
+  return check_layout(r);
 }
 
 static uint32_t own_sanitizer(void) {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# abidiff.sh SOURCE BUILD: types and functions of libforge.so and of the plugin table against the last recorded ABI.
+# abidiff.sh SOURCE BUILD: types and functions of libforge.so and of the plugin table against every recorded
+# ABI: nothing of it is gone or changed.
 set -eu
 source=$1 build=$2
 command -v abidiff >/dev/null || { echo "skipped: no abidiff (Debian package abigail-tools)"; exit 77; }
@@ -9,10 +10,14 @@ status=0
 now=$(mktemp)
 trap 'rm -f "$now"' EXIT
 for pair in libforge.so:libforge.abi forge/forge-null.so:plugin.abi; do
-  library=$build/lib/${pair%%:*} recorded=$source/abi/recorded/${pair##*:}
+  library=$build/lib/${pair%%:*}
   "$source/tests/abi/describe.sh" "$source" "$library" >"$now"
-  abidiff --no-added-syms "$recorded" "$now" ||
-    { echo "$library differs from $recorded: if meant, say so in abi/CHANGELOG.md and run tests/abi/record.sh"; status=1; }
+  for recorded in "$source"/abi/recorded/*/"${pair##*:}"; do
+    abidiff --no-added-syms "$recorded" "$now" || {
+      echo "$library differs from $recorded: if meant, say so in abi/CHANGELOG.md and run tests/abi/record.sh"
+      status=1
+    }
+  done
 done
 [ $status = 0 ] && echo "ABI as recorded"
 exit $status

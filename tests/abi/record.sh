@@ -1,10 +1,10 @@
 #!/bin/sh
-# record.sh BUILD: records today's ABI as the one later builds are held to. Run it on a release build, on purpose, with a
-# line in abi/CHANGELOG.md.
+# record.sh BUILD: records today's ABI in abi/recorded/MAJOR.MINOR as the one later builds are held to. Run it on a release
+# build, on purpose, with a line in abi/CHANGELOG.md. The recordings of earlier minors stay as they are.
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
 build=${1:-$source/build/release}
-to=$source/abi/recorded
+to=$source/abi/recorded/$("$source/tests/abi/version.sh" "$source")
 mkdir -p "$to/registry"
 python3 "$source/tests/abi/layout.py" "$source/abi" >"$to/layout.def"
 cp "$source"/abi/registry/*.csv "$to/registry/"

@@ -15,10 +15,19 @@
 #include <forge/state.h>
 #include <forge/train.h>
 
-#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size");
 #define AT(type, member, offset)                                                                   \
   _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved");
-#include "../../abi/recorded/layout.def"
+
+/* Older minors: a struct may have grown at its end, and no more. */
+#define SIZE(type, bytes)                                                                          \
+  _Static_assert(sizeof(type) >= (bytes), #type " shrank since an old minor");
+#include "../../abi/recorded/1.0/layout.def"
+#undef SIZE
+#undef FORGE_RECORDED_LAYOUT_ID
+
+/* The newest recording is what these headers are. */
+#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size");
+#include "../../abi/recorded/1.1/layout.def"
 #undef SIZE
 #undef AT
 

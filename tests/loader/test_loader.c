@@ -38,7 +38,7 @@ static const row rows[] = {
     {"missing", DIRECT, FORGE_E_NOT_FOUND, "fake-missing.so"},
     {"plain", DIRECT "sha256 = 0000000000000000000000000000000000000000000000000000000000000000\n",
      FORGE_E_CORRUPT, "the manifest says 0000"},
-    {"plain", DIRECT "abi_minor_min = 3\n", FORGE_E_ABI, "needs ABI 1.3; this core speaks 1.0"},
+    {"plain", DIRECT "abi_minor_min = 3\n", FORGE_E_ABI, "needs ABI 1.3; this core speaks 1.1"},
     {"plain", DIRECT "libary = x\n", FORGE_E_CONFIG, "no key 'libary'; did you mean 'library'?"},
     {"not-elf", DIRECT, FORGE_E_ABI, "cannot be loaded: "},
     {"not-elf", TRIAL, FORGE_E_ABI, "cannot be loaded: "},
