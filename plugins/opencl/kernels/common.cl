@@ -1,0 +1,99 @@
+/* common.cl -- stands before every kernel file: element types by number, walks over strided
+ * tensors. Numbers of types are those of forge/types.h. */
+#pragma OPENCL FP_CONTRACT OFF
+
+#define F32  1
+#define F16  2
+#define BF16 3
+#define I32  4
+#define I8   5
+
+#define CAT_(a, b) a##b
+#define CAT(a, b)  CAT_(a, b)
+
+/* A tensor argument: `TENSOR(x)` declares __global char *x, ulong x_at. */
+#define TENSOR(name) __global char *name##_base, ulong name##_at
+#define BASE(name)   (name##_base + name##_at)
+
+/* ---- numbers ---- */
+
+inline float half_to_float(ushort h) {
+  const uint sign = (uint)(h & 0x8000) << 16, rest = (uint)(h & 0x7fff) << 13;
+  if (rest > 0x0f800000u) return as_float(sign | rest | 0x7fc00000u);
+  if (rest == 0x0f800000u) return as_float(sign | 0x7f800000u);
+  if (rest < 0x00800000u) { /* subnormal or zero: exact in float */
+    const float f = (float)(h & 0x3ff) * 0x1p-24f;
+    return as_float(as_uint(f) | sign);
+  }
+  return as_float(sign | (rest + 0x38000000u));
+}
+
+/* To nearest, ties to even. */
+inline ushort float_to_half(float f) {
+  const uint bits = as_uint(f), a = bits & 0x7fffffffu, sign = bits >> 16 & 0x8000u;
+  if (a > 0x7f800000u) return (ushort)(sign | 0x7e00u);
+  if (a >= 0x477ff000u) return (ushort)(sign | 0x7c00u);
+  if (a >= 0x38800000u) { /* normal */
+    const uint r = a - 0x38000000u;
+    return (ushort)(sign | (r + 0xfffu + (r >> 13 & 1u)) >> 13);
+  }
+  if (a < 0x33000000u) return (ushort)sign; /* less than half of the smallest */
+  const uint shift = 126u - (a >> 23), m = (a & 0x7fffffu) | 0x800000u;
+  const uint q = m >> shift, rest = m & ((1u << shift) - 1u), tie = 1u << (shift - 1u);
+  return (ushort)(sign | (q + (rest > tie || (rest == tie && (q & 1u)))));
+}
+
+inline float bf16_to_float(ushort h) { return as_float((uint)h << 16); }
+
+inline ushort float_to_bf16(float f) {
+  const uint bits = as_uint(f);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (ushort)(bits >> 16 | 0x40u);
+  return (ushort)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+/* Towards zero, held at the ends; a NaN is 0. */
+inline int float_to_int(float f) {
+  if (f != f) return 0;
+  if (f >= 2147483648.0f) return INT_MAX;
+  if (f <= -2147483648.0f) return INT_MIN;
+  return (int)f;
+}
+inline char float_to_i8(float f) {
+  if (f != f) return 0;
+  return (char)(int)clamp(f, -128.0f, 127.0f);
+}
+
+/* Element |i| of a type as float, and back. |p| is a __global char pointer. */
+#define LOAD_1(p, i) (((__global const float *)(p))[i])
+#define LOAD_2(p, i) half_to_float(((__global const ushort *)(p))[i])
+#define LOAD_3(p, i) bf16_to_float(((__global const ushort *)(p))[i])
+#define LOAD_4(p, i) ((float)((__global const int *)(p))[i])
+#define LOAD_5(p, i) ((float)((__global const char *)(p))[i])
+#define STORE_1(p, i, v) (((__global float *)(p))[i] = (v))
+#define STORE_2(p, i, v) (((__global ushort *)(p))[i] = float_to_half(v))
+#define STORE_3(p, i, v) (((__global ushort *)(p))[i] = float_to_bf16(v))
+#define STORE_4(p, i, v) (((__global int *)(p))[i] = float_to_int(v))
+#define STORE_5(p, i, v) (((__global char *)(p))[i] = float_to_i8(v))
+#define LOAD(type, p, i)     CAT(LOAD_, type)(p, i)
+#define STORE(type, p, i, v) CAT(STORE_, type)(p, i, v)
+
+/* ---- walks ---- */
+
+/* ocl_nd of opencl.h. */
+typedef struct nd {
+  long n;
+  long dim[6], stride[4][6];
+  int rank, dense;
+} nd;
+
+/* Where element number |i| of tensor |k| is, in elements. */
+inline long nd_at(const nd *s, int k, long i) {
+  long at = 0;
+  for (int d = 0; d + 1 < s->rank; d++) {
+    const long q = i / s->dim[d];
+    at += (i - q * s->dim[d]) * s->stride[k][d];
+    i = q;
+  }
+  return s->rank ? at + i * s->stride[k][s->rank - 1] : at;
+}
+#define ND_AT(shape, k, i) ((shape).dense ? (i) : nd_at(&(shape), k, i))
