@@ -13,26 +13,9 @@ function(forge_add_room name)
   set_property(GLOBAL APPEND PROPERTY FORGE_ROOMS forge_${name})
 endfunction()
 
-# forge_add_plugin(NAME [SOURCES ..] [OPTIONS ..] [DEFINES ..] [LIBS ..]): a plugin library lib/forge/forge-NAME.so that sees abi/ alone.
-function(forge_add_plugin name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;OPTIONS;DEFINES;LIBS" ${ARGN})
-  add_library(forge-${name} MODULE ${ARG_SOURCES})
-  target_link_libraries(forge-${name} PRIVATE forge::abi forge::options ${ARG_LIBS})
-  target_compile_options(forge-${name} PRIVATE ${ARG_OPTIONS})
-  target_compile_definitions(forge-${name} PRIVATE ${ARG_DEFINES})
-  target_link_options(forge-${name} PRIVATE -Wl,-Bsymbolic)
-  set_target_properties(forge-${name} PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden
-    LIBRARY_OUTPUT_DIRECTORY ${FORGE_PLUGIN_DIR})
-  set_property(GLOBAL APPEND PROPERTY FORGE_PLUGINS forge-${name})
-  install(TARGETS forge-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge)
-endfunction()
-
-# forge_add_manifest(FILE): a plugin manifest, copied where the core looks first.
-function(forge_add_manifest file)
-  get_filename_component(leaf ${file} NAME)
-  configure_file(${file} ${FORGE_PLUGIN_DIR}/backends.d/${leaf} COPYONLY)
-  install(FILES ${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge/backends.d)
-endfunction()
+# forge_add_plugin and forge_add_manifest are what outsiders use too.
+set(FORGE_PLUGIN_LIBS forge::options)
+include(${PROJECT_SOURCE_DIR}/sdk/cmake/forgePlugin.cmake)
 
 # forge_add_test(NAME SOURCES .. [ROOMS ..] [LIBS ..] [ARGS ..] [LABELS ..] [TIMEOUT s]): a cmocka program linked against
 # rooms; exit code 77 is a skip. FORGE_BACKEND_PATH names the plugins of this build.
@@ -50,6 +33,24 @@ function(forge_add_test name)
   endif()
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "FORGE_BACKEND_PATH=${FORGE_PLUGIN_DIR}/backends.d;FORGE_TEST_DATA=${FORGE_TEST_DATA}")
+endfunction()
+
+# forge_add_sdk_test(NAME COMMAND .. [LABELS ..] [TIMEOUT s]): a script that uses an installed Forge as an outsider does, never
+# this tree: $FORGE_PREFIX is an installation made once per run of ctest, $FORGE_TEST_CFLAGS are the flags that what is
+# linked with a sanitized libforge.so needs. Exit code 77 is a skip.
+function(forge_add_sdk_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "COMMAND;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set(environment FORGE_PREFIX=${PROJECT_BINARY_DIR}/sdk-install FORGE_TEST_DATA=${FORGE_TEST_DATA} CC=${CMAKE_C_COMPILER}
+    FORGE_BACKEND_PATH= FORGE_TEST_CFLAGS=)
+  if(FORGE_SANITIZE)
+    string(APPEND environment -fsanitize=${FORGE_SANITIZE})
+  endif()
+  add_test(NAME ${name} COMMAND ${ARG_COMMAND})
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS "sdk;${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    FIXTURES_REQUIRED sdk ENVIRONMENT "${environment}")
 endfunction()
 
 # forge_add_fuzzer(NAME SOURCES .. [ROOMS ..] [CORPUS dir]): a LLVMFuzzerTestOneInput target. With FORGE_FUZZ (clang) it is a

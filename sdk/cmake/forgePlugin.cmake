@@ -1,0 +1,47 @@
+# forgePlugin.cmake -- how a plugin is built, inside this tree and outside it alike. find_package(forge) includes it.
+#
+# forge_add_plugin(NAME SOURCES file.. [MANIFEST file] [OPTIONS ..] [DEFINES ..] [LIBS ..]): the shared object
+# forge-NAME.so, which sees the headers of forge::abi, exports its entry alone (visibility is hidden, static libraries'
+# symbols too), binds its own symbols to itself and leaves none undefined. It is put into FORGE_PLUGIN_DIR (default: the
+# build folder), its manifest into backends.d there, as the core expects them; so `--set backend_path=BUILD/backends.d`
+# tries a plugin before it is installed. Installed they go to lib/forge.
+include(GNUInstallDirs)
+
+# forge_add_manifest(FILE): copied beside the plugins of this build, and installed.
+function(forge_add_manifest file)
+  forge_plugin_dir(dir)
+  get_filename_component(file ${file} ABSOLUTE)
+  get_filename_component(leaf ${file} NAME)
+  configure_file(${file} ${dir}/backends.d/${leaf} COPYONLY)
+  install(FILES ${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge/backends.d)
+endfunction()
+
+function(forge_add_plugin name)
+  cmake_parse_arguments(ARG "" "MANIFEST" "SOURCES;OPTIONS;DEFINES;LIBS" ${ARGN})
+  forge_plugin_dir(dir)
+  add_library(forge-${name} MODULE ${ARG_SOURCES})
+  target_link_libraries(forge-${name} PRIVATE forge::abi ${FORGE_PLUGIN_LIBS} ${ARG_LIBS})
+  target_compile_options(forge-${name} PRIVATE ${ARG_OPTIONS}
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>) # unique symbols keep a library mapped and tie copies of it together
+  target_compile_definitions(forge-${name} PRIVATE ${ARG_DEFINES})
+  target_link_options(forge-${name} PRIVATE -Wl,-Bsymbolic -Wl,--exclude-libs,ALL)
+  if(NOT FORGE_SANITIZE AND NOT "${CMAKE_C_FLAGS} ${CMAKE_CXX_FLAGS}" MATCHES "-fsanitize")
+    target_link_options(forge-${name} PRIVATE -Wl,-z,defs) # a sanitizer's own symbols come with the program
+  endif()
+  set_target_properties(forge-${name} PROPERTIES PREFIX "" SUFFIX ".so" LIBRARY_OUTPUT_DIRECTORY ${dir}
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  set_property(GLOBAL APPEND PROPERTY FORGE_PLUGINS forge-${name})
+  install(TARGETS forge-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge)
+  if(ARG_MANIFEST)
+    forge_add_manifest(${ARG_MANIFEST})
+  endif()
+endfunction()
+
+# forge_plugin_dir(OUT): where the plugins of this build go.
+function(forge_plugin_dir out)
+  if(FORGE_PLUGIN_DIR)
+    set(${out} ${FORGE_PLUGIN_DIR} PARENT_SCOPE)
+  else()
+    set(${out} ${PROJECT_BINARY_DIR} PARENT_SCOPE)
+  endif()
+endfunction()
