@@ -3,6 +3,7 @@
 #define FORGE_TESTS_CHECK_H
 
 #include "ref64.h"
+#include "rig.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 

@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include <dlfcn.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -116,125 +115,6 @@ void rig_close(rig *r) {
 const forge_backend_v1 *rig_table(const rig *r) { return r->table; }
 forge_dev *rig_device(const rig *r) { return r->dev; }
 forge_queue *rig_queue(const rig *r) { return r->queue; }
-
-/* ---- tensors ---- */
-
-static uint64_t type_bytes(uint8_t dtype, int64_t elements) {
-  static const struct {
-    int64_t elems, bytes;
-  } types[] = {
-#define ROW(name, number, elems, bytes, text) [number] = {elems, bytes},
-      FORGE_DTYPE_MAP(ROW)
-#undef ROW
-  };
-  const int64_t per = types[dtype].elems;
-  return (uint64_t)((elements + per - 1) / per * types[dtype].bytes);
-}
-
-rig_tensor *rig_make_strided(uint8_t dtype, int rank, const int64_t *dim, const int64_t *stride) {
-  rig_tensor *t = calloc(1, sizeof *t);
-  int64_t last = 1;
-  t->t.dtype = dtype;
-  t->t.rank = (uint8_t)rank;
-  for (int k = 0; k < rank; k++) {
-    t->t.dim[k] = dim[k];
-    t->t.stride[k] = stride[k];
-    if (dim[k] == 0) last = INT64_MIN / 2;
-    last += (dim[k] - 1) * stride[k];
-  }
-  t->bytes = last > 0 ? type_bytes(dtype, last) : 0;
-  t->data = calloc(1, t->bytes ? t->bytes : 1);
-  return t;
-}
-
-rig_tensor *rig_make(uint8_t dtype, int rank, const int64_t *dim) {
-  int64_t stride[FORGE_MAX_RANK], n = 1;
-  for (int k = rank - 1; k >= 0; k--) {
-    stride[k] = n;
-    n *= dim[k];
-  }
-  return rig_make_strided(dtype, rank, dim, stride);
-}
-
-void rig_free(rig_tensor *t) {
-  if (t) free(t->data);
-  free(t);
-}
-
-int64_t rig_elements(const rig_tensor *t) {
-  int64_t n = 1;
-  for (int k = 0; k < t->t.rank; k++) n *= t->t.dim[k];
-  return n;
-}
-
-static int64_t offset_of(const rig_tensor *t, int64_t i) {
-  int64_t offset = 0;
-  for (int k = t->t.rank - 1; k >= 0; k--) {
-    offset += i % t->t.dim[k] * t->t.stride[k];
-    i /= t->t.dim[k];
-  }
-  return offset;
-}
-
-static double from_half(uint16_t h) {
-  const int e = h >> 10 & 31, m = h & 1023;
-  const double sign = h & 0x8000 ? -1.0 : 1.0;
-  if (e == 31) return m ? (double)NAN : sign * (double)INFINITY;
-  return sign * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
-}
-
-/* Nearest even by ldexp: slow, and independent of the backend's own. */
-static uint16_t to_half(double x) {
-  const uint16_t sign = signbit(x) ? 0x8000 : 0;
-  int e;
-  if (isnan(x)) return 0x7e00;
-  frexp(x, &e);
-  if (e < -13) e = -13;
-  const double m = nearbyint(ldexp(fabs(x), 11 - e));
-  if (isinf(x) || ldexp(m, e - 11) >= 65520.0) return sign | 0x7c00;
-  return (uint16_t)(sign | (int)(m < 1024 ? m : (e + 13) * 1024 + m));
-}
-
-double rig_get(const rig_tensor *t, int64_t i) {
-  const uint8_t *p = t->data + type_bytes(t->t.dtype, 1) * (uint64_t)offset_of(t, i);
-  uint32_t word = 0;
-  int32_t number;
-  float f;
-  memcpy(&word, p, type_bytes(t->t.dtype, 1));
-  switch (t->t.dtype) {
-  case FORGE_F16: return from_half((uint16_t)word);
-  case FORGE_I8: return (int8_t)word;
-  case FORGE_I32: memcpy(&number, &word, 4); return number;
-  case FORGE_BF16: word <<= 16; break;
-  default: break;
-  }
-  memcpy(&f, &word, 4);
-  return (double)f;
-}
-
-void rig_set(rig_tensor *t, int64_t i, double value) {
-  uint8_t *p = t->data + type_bytes(t->t.dtype, 1) * (uint64_t)offset_of(t, i);
-  const float f = (float)value;
-  const int32_t number = t->t.dtype == FORGE_I32 || t->t.dtype == FORGE_I8 ? (int32_t)value : 0;
-  uint32_t word;
-  memcpy(&word, &f, 4);
-  switch (t->t.dtype) {
-  case FORGE_F16: word = to_half(value); break;
-  case FORGE_BF16: word = (word + 0x7fff + (word >> 16 & 1)) >> 16; break;
-  case FORGE_I8:
-  case FORGE_I32: memcpy(&word, &number, 4); break;
-  default: break;
-  }
-  memcpy(p, &word, type_bytes(t->t.dtype, 1));
-}
-
-void rig_random(rig_tensor *t, uint64_t seed, double low, double high) {
-  uint64_t s = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
-  for (int64_t i = 0, n = rig_elements(t); i < n; i++) {
-    s = s * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    rig_set(t, i, low + (high - low) * ldexp((double)(s >> 33), -31));
-  }
-}
 
 /* ---- programs of one op ---- */
 

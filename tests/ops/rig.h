@@ -18,6 +18,8 @@
 
 #include <forge/backend.h>
 
+#include "tensor.h"
+
 typedef struct rig rig;
 
 /* Best first; ended by NULL. Those of other architectures do not open. */
@@ -36,25 +38,6 @@ int rig_reports(void);
 /* Notices of timelines: how many, and the last. */
 int rig_notices(void);
 void rig_last_notice(uint64_t *cookie, uint64_t *value, forge_status *status);
-
-typedef struct rig_tensor {
-  forge_tensor t;
-  uint8_t *data;
-  uint64_t bytes;
-} rig_tensor;
-
-/* Dense and zeroed. A dimension of 0 is legal. Freed by rig_free() (NULL is fine). */
-rig_tensor *rig_make(uint8_t dtype, int rank, const int64_t *dim);
-/* The same with strides of the caller's (in elements; 0 repeats). */
-rig_tensor *rig_make_strided(uint8_t dtype, int rank, const int64_t *dim, const int64_t *stride);
-void rig_free(rig_tensor *t);
-
-/* Elements by row-major number; whole numbers in integer types. Not for block types. */
-int64_t rig_elements(const rig_tensor *t);
-double rig_get(const rig_tensor *t, int64_t i);
-void rig_set(rig_tensor *t, int64_t i, double value);
-/* Every element from low to high, evenly distributed, the same for the same seed. */
-void rig_random(rig_tensor *t, uint64_t seed, double low, double high);
 
 /* Builds a program of this op, runs it, destroys it. */
 forge_status rig_run(rig *r, uint16_t op, const void *attr, uint32_t attr_bytes,

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "blocks.h"
 #include "rig.h"
 
 static rig *r;
@@ -90,28 +91,7 @@ static void casts_to_whole_numbers_truncate_and_saturate(void **state) {
   rig_free(large);
 }
 
-/* ---- block types: the layouts, read here a second time, one element at a time ---- */
-
-static double half(const uint8_t *p) {
-  rig_tensor t = {.t = {.dtype = FORGE_F16}, .data = (uint8_t *)(uintptr_t)p};
-  return rig_get(&t, 0);
-}
-
-static double element(uint8_t type, const uint8_t *b, int i) {
-  if (type == FORGE_Q8_0) return half(b) * (int8_t)b[2 + i];
-  if (type == FORGE_Q4_0) return half(b) * ((i < 16 ? b[2 + i] & 15 : b[2 + i - 16] >> 4) - 8);
-  if (type == FORGE_Q4_K) {
-    const int j = i / 32;
-    const uint8_t *s = b + 4, q = b[16 + i / 64 * 32 + i % 32];
-    const int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) + (s[j - 4] >> 6) * 16;
-    const int less = j < 4 ? s[j + 4] & 63 : (s[j + 4] >> 4) + (s[j] >> 6) * 16;
-    return half(b) * scale * (j & 1 ? q >> 4 : q & 15) - half(b + 2) * less;
-  }
-  const int h = i / 128, quarter = i % 128 / 32, l = i % 32;
-  const uint8_t low = b[64 * h + l + (quarter & 1) * 32], high = b[128 + 32 * h + l];
-  const int q = (quarter < 2 ? low & 15 : low >> 4) + ((high >> (2 * quarter)) & 3) * 16 - 32;
-  return half(b + 208) * (int8_t)b[192 + i / 16] * q;
-}
+/* ---- block types ---- */
 
 static const struct {
   uint8_t type;
@@ -139,7 +119,7 @@ static void any_bytes_decode_as_the_layout_says(void **state) {
     rig_same_bits(FORGE_OP_CAST, NULL, 0, &w, 1, &f, 1);
     for (int64_t i = 0; i < n; i++) {
       const uint8_t *block = w->data + i / kinds[k].elems * kinds[k].bytes;
-      const float want = (float)element(kinds[k].type, block, (int)(i % kinds[k].elems));
+      const float want = (float)block_element(kinds[k].type, block, (int)(i % kinds[k].elems));
       if (!((float)rig_get(f, i) == want || (isnan(want) && isnan(rig_get(f, i)))))
         fail_msg("type %d, element %lld: %g, should be %g", kinds[k].type, (long long)i,
                  rig_get(f, i), (double)want);

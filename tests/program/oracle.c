@@ -92,19 +92,6 @@ static void move(const oracle *o, const graph_value *v, ref *r, bool store) {
   }
 }
 
-/* RNG_PHILOX with a key per row: the first word of each is all that is drawn here. */
-static bool keyed_random(const graph_node *n, ref *const *in, ref *const *out) {
-  if (n->op != FORGE_OP_RNG_PHILOX || !in[0]) return false;
-  for (int64_t row = 0; row < ref_rows(in[0]); row++) {
-    const double *k = in[0]->v + 3 * row;
-    const uint32_t key[2] = {(uint32_t)(int32_t)k[0], (uint32_t)(int32_t)k[1]};
-    uint32_t word[4];
-    ref64_philox((const uint32_t[4]){0, 0, 0, (uint32_t)(int32_t)k[2]}, key, word);
-    out[0]->v[row] = ldexp(word[0] >> 8, -24);
-  }
-  return true;
-}
-
 static void run_node(const oracle *o, const graph_node *n) {
   ref *in[32] = {0}, *out[3] = {0};
   assert_true(n->n_in <= 32);
@@ -118,9 +105,9 @@ static void run_node(const oracle *o, const graph_node *n) {
     const forge_tid tid = graph_outputs(o->g, n)[k];
     if (tid != FORGE_TID_NONE) out[k] = make_ref(o, &o->g->values[tid]);
   }
-  if (!keyed_random(n, in, out))
-    ref64_run(n->op, graph_attr(o->g, n), (const ref *const *)in, n->n_in, out, n->n_out,
-              o->scalars);
+  if (!ref64_run(n->op, graph_attr(o->g, n), (const ref *const *)in, n->n_in, out, n->n_out,
+                 o->scalars))
+    fail_msg("ref64 does not know op %u", n->op);
   for (uint32_t k = 0; k < n->n_out; k++)
     if (out[k]) move(o, &o->g->values[graph_outputs(o->g, n)[k]], out[k], true);
   for (uint32_t k = 0; k < n->n_in; k++) ref_free(in[k]);

@@ -1,4 +1,4 @@
-/* oracle.h -- a builder's list executed op by op in double precision (tests/ops/ref64.h). What the
+/* oracle.h -- a builder's list executed op by op in double precision (sdk/conformance/oracle/ref64.h). What the
  * tests of gradients and expansions measure against: no rounding to types, no plan, no device. */
 #ifndef FORGE_TESTS_ORACLE_H
 #define FORGE_TESTS_ORACLE_H

@@ -131,7 +131,7 @@ static void attend_bwd(const query *s, double *p) {
 
 static void each_query(const ref_call *c, void (*f)(const query *, double *)) {
   query s = first_query(c);
-  double *p = calloc((size_t)most_keys(&s) + 1, sizeof *p);
+  double *p = rig_zalloc(((size_t)most_keys(&s) + 1) * sizeof *p);
   for (s.b = 0; s.b < s.q->dim[0]; s.b++)
     for (s.t = 0; s.t < s.q->dim[1]; s.t++)
       for (s.h = 0; s.h < s.heads; s.h++) f(&s, p);

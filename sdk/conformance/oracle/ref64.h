@@ -1,10 +1,12 @@
 /* ref64.h -- what every op means, in double precision and in the plainest loops there are. Written
  * from forge/ops.h alone and used as the oracle of kernels and decompositions; its gradients are
- * held against finite differences of its own forward ops (check.h). Slow. */
-#ifndef FORGE_TESTS_REF64_H
-#define FORGE_TESTS_REF64_H
+ * held against finite differences of its own forward ops (slopes.h). Slow. */
+#ifndef FORGE_ORACLE_REF64_H
+#define FORGE_ORACLE_REF64_H
 
-#include "rig.h"
+#include <forge/ops.h>
+
+#include "tensor.h"
 
 /* Dense, row-major; whole numbers for I32. */
 typedef struct ref {
@@ -22,8 +24,8 @@ int64_t ref_columns(const ref *x); /* the last dim, 1 for rank 0 */
 int64_t ref_rows(const ref *x); /* elements of the dims before it; 0 where there are no elements */
 
 /* |out| have their dims; an absent tensor is NULL. Block types are given decoded, so QMATMUL is
- * MATMUL here, and CAST copies. An unknown op ends the test. */
-void ref64_run(uint16_t op, const void *attr, const ref *const *in, uint32_t n_in, ref *const *out,
+ * MATMUL here, and CAST copies. False for an op it does not know. */
+bool ref64_run(uint16_t op, const void *attr, const ref *const *in, uint32_t n_in, ref *const *out,
                uint32_t n_out, const uint64_t *scalar);
 
 /* The four words of Philox4x32-10. */

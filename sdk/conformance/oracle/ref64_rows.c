@@ -24,7 +24,7 @@ static void reduce(const ref_call *c) {
   const ref *x = c->in[0];
   ref *y = c->out[0];
   const int64_t n = ref_count(x), m = ref_count(y);
-  double *best = calloc((size_t)m + 1, sizeof *best);
+  double *best = rig_zalloc(((size_t)m + 1) * sizeof *best);
   for (int64_t i = 0; i < m; i++) {
     best[i] = -(double)INFINITY;
     y->v[i] = kind == FORGE_REDUCE_MAX ? best[i] : kind == FORGE_REDUCE_ARGMAX && n == 0 ? -1.0 : 0;
@@ -57,7 +57,7 @@ static void softmax(const double *x, int64_t n, double scale, double *y) {
 
 /* Columns of the k first, by looking for each among those not taken. */
 static void first_columns(const double *x, int64_t n, int64_t k, int64_t *column) {
-  bool *taken = calloc((size_t)n + 1, sizeof *taken);
+  bool *taken = rig_zalloc(((size_t)n + 1) * sizeof *taken);
   for (int64_t j = 0; j < k; j++) {
     int64_t best = -1;
     for (int64_t i = 0; i < n; i++)
@@ -71,7 +71,7 @@ static void first_columns(const double *x, int64_t n, int64_t k, int64_t *column
 static void topk(const ref_call *c, int64_t row) {
   const int64_t n = ref_columns(c->in[0]), k = ref_columns(c->out[0]);
   const double *x = c->in[0]->v + row * n;
-  int64_t *column = calloc((size_t)k + 1, sizeof *column);
+  int64_t *column = rig_zalloc(((size_t)k + 1) * sizeof *column);
   first_columns(x, n, k, column);
   for (int64_t j = 0; j < k; j++) {
     c->out[0]->v[row * k + j] = x[column[j]];
@@ -161,8 +161,8 @@ static void cross_entropy(const ref_call *c, bool gradient) {
 static void route(const ref_call *c, int64_t row) {
   const forge_attr_moe *a = c->attr;
   const int64_t n = ref_columns(c->in[0]), k = ref_columns(c->out[0]);
-  double *p = calloc((size_t)n + 1, sizeof *p), sum = 0.0;
-  int64_t *column = calloc((size_t)k + 1, sizeof *column);
+  double *p = rig_zalloc(((size_t)n + 1) * sizeof *p), sum = 0.0;
+  int64_t *column = rig_zalloc(((size_t)k + 1) * sizeof *column);
   softmax(c->in[0]->v + row * n, n, 1.0, p);
   first_columns(c->in[0]->v + row * n, n, k, column);
   for (int64_t j = 0; j < k; j++) sum += p[column[j]];
@@ -178,7 +178,8 @@ static void route_bwd(const ref_call *c, int64_t row) {
   const bool normalise = ((const forge_attr_moe *)c->attr)->flags & FORGE_MOE_NORMALISE;
   const int64_t n = ref_columns(c->in[0]), k = ref_columns(c->in[1]);
   const double *id = c->in[1]->v + row * k, *dw = c->in[2]->v + row * k;
-  double *p = calloc(2 * (size_t)n + 1, sizeof *p), *dp = p + n, sum = 0.0, mixed = 0.0, mean = 0.0;
+  double *p = rig_zalloc((2 * (size_t)n + 1) * sizeof *p), *dp = p + n, sum = 0.0, mixed = 0.0,
+         mean = 0.0;
   softmax(c->in[0]->v + row * n, n, 1.0, p);
   for (int64_t j = 0; j < k; j++) {
     if (id[j] < 0 || id[j] >= (double)n) continue;
@@ -209,23 +210,31 @@ void ref64_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out
   }
 }
 
+/* Element |e| of the sequence that key, stream and offset name. */
+static double drawn(const forge_attr_rng *a, const uint32_t key[2], uint32_t offset, int64_t e) {
+  const uint32_t counter[4] = {(uint32_t)(e / 4), (uint32_t)(e / 4 >> 32), a->stream, offset};
+  uint32_t w[4];
+  ref64_philox(counter, key, w);
+  if (a->kind != FORGE_RNG_NORMAL) return a->a + (a->b - a->a) * ldexp(w[e % 4] >> 8, -24);
+  const int pair = e % 4 / 2 * 2;
+  const double u = ldexp((w[pair] >> 8) + 1.0, -24), t = 2.0 * M_PI * ldexp(w[pair + 1] >> 8, -24);
+  return a->a + a->b * sqrt(-2.0 * log(u)) * (e % 2 ? sin(t) : cos(t));
+}
+
+static uint32_t word_of(double x) { return (uint32_t)(int32_t)x; }
+
 static void rng(const ref_call *c) {
   const forge_attr_rng *a = c->attr;
+  ref *y = c->out[0];
   const uint64_t seed = a->seed_scalar ? c->scalar[a->seed_scalar - 1] : a->seed;
   const uint64_t offset = a->offset_scalar ? c->scalar[a->offset_scalar - 1] : a->offset;
   const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
-  for (int64_t e = 0; e < ref_count(c->out[0]); e++) {
-    const uint32_t counter[4] = {(uint32_t)(e / 4), (uint32_t)(e / 4 >> 32), a->stream,
-                                 (uint32_t)offset};
-    uint32_t w[4];
-    ref64_philox(counter, key, w);
-    const int pair = e % 4 / 2 * 2;
-    const double u = ldexp((w[pair] >> 8) + 1.0, -24),
-                 t = 2.0 * M_PI * ldexp(w[pair + 1] >> 8, -24);
-    const double z = sqrt(-2.0 * log(u)) * (e % 2 ? sin(t) : cos(t));
-    c->out[0]->v[e] = a->kind == FORGE_RNG_NORMAL
-                          ? a->a + a->b * z
-                          : a->a + (a->b - a->a) * ldexp(w[e % 4] >> 8, -24);
+  const ref *keys = c->n_in ? c->in[0] : NULL;
+  for (int64_t e = 0; e < ref_count(y); e++) {
+    const double *k = keys ? keys->v + 3 * (e / ref_columns(y)) : NULL;
+    const uint32_t own[2] = {k ? word_of(k[0]) : 0, k ? word_of(k[1]) : 0};
+    y->v[e] =
+        k ? drawn(a, own, word_of(k[2]), e % ref_columns(y)) : drawn(a, key, (uint32_t)offset, e);
   }
 }
 
@@ -234,8 +243,8 @@ static void sample(const ref_call *c, int64_t row) {
   const int64_t n = ref_columns(c->in[0]);
   const double *x = c->in[0]->v + row * n, *param = c->in[1]->v + 4 * row;
   const double *iparam = c->in[2]->v + 4 * row;
-  int64_t *column = calloc((size_t)n + 1, sizeof *column), left = n;
-  double *p = calloc((size_t)n + 1, sizeof *p), mass = 0.0, sum = 0.0;
+  int64_t *column = rig_zalloc(((size_t)n + 1) * sizeof *column), left = n;
+  double *p = rig_zalloc(((size_t)n + 1) * sizeof *p), mass = 0.0, sum = 0.0;
   const uint32_t key[2] = {(uint32_t)(int32_t)iparam[1], (uint32_t)(int32_t)iparam[2]};
   uint32_t word[4];
   ref64_philox((const uint32_t[4]){0, 0, 0, (uint32_t)(int32_t)iparam[3]}, key, word);

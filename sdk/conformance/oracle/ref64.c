@@ -1,18 +1,14 @@
 /* ref64.c -- see ref64.h: tensors and the way to the op. */
 #include "ref64.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 ref *ref_make(int rank, const int64_t *dim) {
-  ref *x = calloc(1, sizeof *x);
+  ref *x = rig_zalloc(sizeof *x);
   x->rank = rank;
   for (int k = 0; k < rank; k++) x->dim[k] = dim[k];
-  x->v = calloc((size_t)ref_count(x) + 1, sizeof *x->v);
+  x->v = rig_zalloc(((uint64_t)ref_count(x) + 1) * sizeof *x->v);
   return x;
 }
 
@@ -54,9 +50,8 @@ double ref64_number(const ref_call *c, const forge_attr_number *n) {
   return value;
 }
 
-void ref64_run(uint16_t op, const void *attr, const ref *const *in, uint32_t n_in, ref *const *out,
+bool ref64_run(uint16_t op, const void *attr, const ref *const *in, uint32_t n_in, ref *const *out,
                uint32_t n_out, const uint64_t *scalar) {
   const ref_call c = {op, attr, in, out, n_in, n_out, scalar};
-  if (!ref64_elementwise(&c) && !ref64_rows(&c) && !ref64_move(&c) && !ref64_attention(&c))
-    fail_msg("ref64 does not know op %u", op);
+  return ref64_elementwise(&c) || ref64_rows(&c) || ref64_move(&c) || ref64_attention(&c);
 }
