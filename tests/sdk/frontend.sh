@@ -40,8 +40,8 @@ says_cpu "C by find_package" build/in-c
 says_cpu "C++ by find_package" build/in-cxx
 
 cp -r "$FORGE_PREFIX" moved
-says_cpu "a moved installation's forge" moved/bin/forge devices --json
-env -u LD_LIBRARY_PATH ldd moved/bin/forge | grep -q "$work/moved/lib/libforge" ||
+says_cpu "a moved installation's forge" moved/bin/forge doctor --json
+env -u LD_LIBRARY_PATH ldd moved/bin/forge | grep -q "$work/moved/.*lib/libforge.so.1 " ||
   { echo "moved/bin/forge does not use the libforge.so beside it"; exit 1; }
 soname=$(readelf -d moved/lib/libforge.so | sed -n 's/.*soname: \[\(.*\)\]/\1/p')
 [ "$soname" = libforge.so.1 ] || { echo "libforge.so has soname '$soname', not libforge.so.1"; exit 1; }
