@@ -117,11 +117,15 @@ static forge_status dev_info(uint32_t ordinal, forge_dev_info *out) {
 }
 
 static forge_status get_block(uint32_t id, uint32_t minor, const void **out_table) {
-  if (id != FORGE_BLOCK_HOSTREG || minor != 0)
+  const void *block = NULL;
+  if (id == FORGE_BLOCK_HOSTREG) block = &cpu_hostreg;
+  if (id == FORGE_BLOCK_TESTING) block = &cpu_testing;
+  if (!block || minor != 0)
     return cpu_fail(FORGE_E_UNSUPPORTED,
-                    "cpu: no block %" PRIu32 " minor %" PRIu32 "; there is HOSTREG (%d) minor 0",
-                    id, minor, FORGE_BLOCK_HOSTREG);
-  *out_table = &cpu_hostreg;
+                    "cpu: no block %" PRIu32 " minor %" PRIu32
+                    "; there are HOSTREG (%d) and TESTING (%d), both minor 0",
+                    id, minor, FORGE_BLOCK_HOSTREG, FORGE_BLOCK_TESTING);
+  *out_table = block;
   return FORGE_OK;
 }
 

@@ -53,6 +53,7 @@ forge_status cpu_dev_open(uint32_t ordinal, const char *const *options, forge_de
   if (missing) return cpu_fail(FORGE_E_UNSUPPORTED, "cpu: variant %s: %s", cpu_variant, missing);
   forge_dev *dev = cpu_alloc(sizeof *dev, 0);
   if (!dev) return FORGE_E_OOM;
+  pthread_mutex_init(&dev->timelines_lock, NULL);
   forge_status status = read_options(options, dev, &threads);
   if (!status) status = cpu_threads_create(threads, &dev->threads);
   if (status)
@@ -65,6 +66,7 @@ forge_status cpu_dev_open(uint32_t ordinal, const char *const *options, forge_de
 void cpu_dev_close(forge_dev *dev) {
   if (!dev) return;
   cpu_threads_destroy(dev->threads);
+  pthread_mutex_destroy(&dev->timelines_lock);
   cpu_free(dev);
 }
 
@@ -84,6 +86,22 @@ forge_status cpu_dev_query(forge_dev *dev, uint32_t key, uint64_t arg, forge_val
   }
 }
 
+/* ---- a device that is to be taken for gone ---- */
+
+forge_status cpu_dev_check(const forge_dev *dev) {
+  if (!atomic_load_explicit(&dev->lost, memory_order_relaxed)) return FORGE_OK;
+  return cpu_fail(FORGE_E_DEVICE_LOST, "cpu: the device was lost, as a test asked; close it and "
+                                       "open it again");
+}
+
+static forge_status lose(forge_dev *dev) {
+  atomic_store(&dev->lost, true);
+  cpu_tl_fail_all(dev, FORGE_E_DEVICE_LOST);
+  return FORGE_OK;
+}
+
+const forge_block_testing_v0 cpu_testing = {.n_slots = 1, .lose = lose};
+
 /* ---- memory ---- */
 
 static void describe_memory(const forge_mem *mem, forge_mem_out *info) {
@@ -100,7 +118,8 @@ static void wish_huge(uint8_t *base, uint64_t bytes) {
 
 forge_status cpu_mem_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem **out,
                            forge_mem_out *info) {
-  (void)dev;
+  const forge_status alive = cpu_dev_check(dev);
+  if (alive) return alive;
   if (desc->flags || desc->export_caps)
     return cpu_fail(FORGE_E_UNSUPPORTED,
                     "cpu: memory flags %#" PRIx32 " or export %#" PRIx32 " are not known; give 0",
@@ -137,7 +156,8 @@ void cpu_mem_free(forge_dev *dev, forge_mem *mem) {
 
 static forge_status import(forge_dev *dev, void *host, uint64_t bytes, uint32_t writable,
                            forge_mem **out, forge_mem_out *info) {
-  (void)dev;
+  const forge_status alive = cpu_dev_check(dev);
+  if (alive) return alive;
   if (!host || !bytes)
     return cpu_fail(FORGE_E_INVALID, "cpu: nothing to import; give an address and a size");
   forge_mem *mem = cpu_alloc(sizeof *mem, 0);

@@ -30,6 +30,9 @@ const cpu_op *cpu_find_op(uint16_t op);
 
 struct forge_dev {
   cpu_threads *threads;
+  _Atomic bool lost; /* lose() of block TESTING: the hardware is to be taken for gone */
+  pthread_mutex_t timelines_lock;
+  forge_tl *timelines;  /* all of the device */
   bool only_primitives; /* a test switch: composites are answered with NO */
 };
 struct forge_mem {
@@ -45,6 +48,9 @@ forge_status cpu_mem_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem
                            forge_mem_out *info);
 void cpu_mem_free(forge_dev *dev, forge_mem *mem);
 extern const forge_block_hostreg_v0 cpu_hostreg;
+extern const forge_block_testing_v0 cpu_testing;
+/* E_DEVICE_LOST once lose() was called. */
+forge_status cpu_dev_check(const forge_dev *dev);
 /* Where |bind| begins; checks that it stays inside its memory. */
 forge_status cpu_bind_address(const forge_bind *bind, bool write, uint8_t **out);
 
@@ -57,6 +63,8 @@ forge_status cpu_tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie, fo
 void cpu_tl_destroy(forge_tl *tl);
 forge_status cpu_tl_query(forge_tl *tl, uint64_t *out_value);
 forge_status cpu_tl_wait(forge_tl *tl, uint64_t value, uint64_t timeout_ns);
+/* Every timeline of the device fails, and every sleeper on one wakes. */
+void cpu_tl_fail_all(forge_dev *dev, forge_status status);
 /* The points of |order| (NULL: none): waits for all; reaches or fails all. */
 forge_status cpu_order_wait(const forge_submit *order);
 void cpu_order_signal(const forge_submit *order, forge_status status);

@@ -172,7 +172,8 @@ forge_status cpu_prog_create(forge_dev *dev, const forge_prog_desc *desc, forge_
   if (desc->flags & ~known)
     return cpu_fail(FORGE_E_UNSUPPORTED, "cpu: program flags %#" PRIx32 " are not known",
                     desc->flags & ~known);
-  forge_status status = cpu_scan_records(desc, &most, &total);
+  forge_status status = cpu_dev_check(dev);
+  if (!status) status = cpu_scan_records(desc, &most, &total);
   if (status) return status;
   forge_prog *p = cpu_alloc(sizeof *p, 0);
   if (!p) return FORGE_E_OOM;

@@ -17,6 +17,8 @@ forge_status cpu_queue_create(forge_dev *dev, uint32_t kind, int32_t priority, f
   if (kind != FORGE_QUEUE_COMPUTE && kind != FORGE_QUEUE_COPY)
     return cpu_fail(FORGE_E_INVALID, "cpu: unknown kind of queue %" PRIu32 "; there are 1 and 2",
                     kind);
+  const forge_status alive = cpu_dev_check(dev);
+  if (alive) return alive;
   forge_queue *queue = cpu_alloc(sizeof *queue, 0);
   if (!queue) return FORGE_E_OOM;
   queue->dev = dev;
@@ -37,7 +39,8 @@ static uint64_t first_signal(const forge_submit *order) {
 }
 
 forge_status cpu_submit(forge_queue *queue, forge_prog *prog, const forge_submit *submit) {
-  forge_status status = cpu_prog_check(prog, submit);
+  forge_status status = cpu_dev_check(queue->dev);
+  if (!status) status = cpu_prog_check(prog, submit);
   if (status) return status;
   const cpu_place here = {.op_index = FORGE_OP_INDEX_UNKNOWN, .tl_value = first_signal(submit)};
   cpu_set_place(&here);
@@ -88,9 +91,10 @@ static forge_status resolve(const forge_copy *c, stretch *out, uint64_t *bytes) 
 
 forge_status cpu_copy(forge_queue *queue, const forge_copy *copies, uint32_t n,
                       const forge_submit *order) {
-  forge_status status = FORGE_OK;
+  forge_status status = cpu_dev_check(queue->dev);
   stretch s;
   uint64_t bytes = 0;
+  if (status) return status;
   if (order && order->flags)
     return cpu_fail(FORGE_E_UNSUPPORTED, "cpu: copy flags %#" PRIx32 " are not known",
                     order->flags);

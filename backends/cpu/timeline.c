@@ -13,10 +13,34 @@ struct forge_tl {
   uint64_t cookie;
   pthread_mutex_t lock;
   pthread_cond_t risen;
+  forge_dev *dev;
+  forge_tl *next, **place; /* in the device's list; |place| points here */
 };
 
+/* A device that is lost makes no more: none would fail with the others. */
+static forge_status enlist(forge_dev *dev, forge_tl *tl) {
+  pthread_mutex_lock(&dev->timelines_lock);
+  const bool lost = atomic_load(&dev->lost);
+  if (!lost) {
+    tl->dev = dev;
+    tl->next = dev->timelines;
+    tl->place = &dev->timelines;
+    if (tl->next) tl->next->place = &tl->next;
+    dev->timelines = tl;
+  }
+  pthread_mutex_unlock(&dev->timelines_lock);
+  return lost ? cpu_dev_check(dev) : FORGE_OK;
+}
+
+static void delist(forge_tl *tl) {
+  if (!tl->dev) return;
+  pthread_mutex_lock(&tl->dev->timelines_lock);
+  *tl->place = tl->next;
+  if (tl->next) tl->next->place = tl->place;
+  pthread_mutex_unlock(&tl->dev->timelines_lock);
+}
+
 forge_status cpu_tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie, forge_tl **out) {
-  (void)dev;
   forge_tl *tl = cpu_alloc(sizeof *tl, 0);
   if (!tl) return FORGE_E_OOM;
   pthread_condattr_t attr;
@@ -27,12 +51,17 @@ forge_status cpu_tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie, fo
   pthread_mutex_init(&tl->lock, NULL);
   atomic_init(&tl->value, initial);
   tl->cookie = cookie;
-  *out = tl;
-  return FORGE_OK;
+  const forge_status status = enlist(dev, tl);
+  if (status)
+    cpu_tl_destroy(tl);
+  else
+    *out = tl;
+  return status;
 }
 
 void cpu_tl_destroy(forge_tl *tl) {
   if (!tl) return;
+  delist(tl);
   pthread_cond_destroy(&tl->risen);
   pthread_mutex_destroy(&tl->lock);
   cpu_free(tl);
@@ -106,6 +135,28 @@ static void fail(forge_tl *tl, uint64_t value, forge_status status) {
   if (!atomic_compare_exchange_strong(&tl->status, &alive, status)) return;
   cpu_host->tl_notify(cpu_host->ctx, tl->cookie, value, status);
   wake(tl);
+}
+
+/* One that lives yet, failed while the list stands still; the core is told when it moves again. */
+static bool fail_one(forge_dev *dev, forge_status status, uint64_t *cookie, uint64_t *value) {
+  pthread_mutex_lock(&dev->timelines_lock);
+  forge_tl *tl = dev->timelines;
+  for (; tl; tl = tl->next) {
+    int32_t alive = 0;
+    if (!atomic_compare_exchange_strong(&tl->status, &alive, status)) continue;
+    *cookie = tl->cookie;
+    *value = atomic_load(&tl->value) + 1;
+    wake(tl);
+    break;
+  }
+  pthread_mutex_unlock(&dev->timelines_lock);
+  return tl;
+}
+
+void cpu_tl_fail_all(forge_dev *dev, forge_status status) {
+  uint64_t cookie, value;
+  while (fail_one(dev, status, &cookie, &value))
+    cpu_host->tl_notify(cpu_host->ctx, cookie, value, status);
 }
 
 forge_status cpu_order_wait(const forge_submit *order) {

@@ -13,7 +13,7 @@ static const char *status_name(forge_status status) {
 static json_t *blocks_of(const loader_plugin *p) {
   static const char *const names[] = {"",      "COLL",   "IPC",       "VMM",     "QUIESCE",
                                       "GRAPH", "PROF",   "TELEMETRY", "HOSTREG", "INTEROP",
-                                      "CACHE", "FILEIO", "KERNEL"};
+                                      "CACHE", "FILEIO", "KERNEL",    "TESTING"};
   json_t *list = json_array();
   for (uint32_t id = 1; id < COUNT_OF(names); id++) {
     const void *table = NULL;

@@ -45,6 +45,12 @@ void process_unlock(void) {
 /* ---- services ---- */
 
 static _Thread_local host_report said;
+static _Thread_local struct {
+  const library *lib;
+  uint64_t count;
+} reports; /* of the library that reported last */
+
+uint64_t loader_report_count(void *ctx) { return reports.lib == ctx ? reports.count : 0; }
 
 static void keep_report(host_report *to, const library *lib, const forge_error *error) {
   const uint32_t known = error->size < sizeof to->error ? error->size : sizeof to->error;
@@ -59,6 +65,8 @@ static void keep_report(host_report *to, const library *lib, const forge_error *
 static void report(void *ctx, const forge_error *error) {
   library *lib = ctx;
   if (!error) return;
+  reports.count = reports.lib == lib ? reports.count + 1 : 1;
+  reports.lib = lib;
   keep_report(&said, lib, error);
   pthread_mutex_lock(&lib->late_lock);
   keep_report(&lib->late, lib, error);
@@ -80,15 +88,13 @@ static void release(void *ctx, void *p) {
   mem_free(p);
 }
 
-static _Atomic loader_notify_fn notify_fn;
-
-void loader_on_notify(loader_notify_fn fn) { atomic_store(&notify_fn, fn); }
-
 static void notify(void *ctx, uint64_t cookie, uint64_t value, forge_status status) {
   (void)ctx;
-  const loader_notify_fn fn = atomic_load_explicit(&notify_fn, memory_order_relaxed);
-  if (fn) fn(cookie, value, status);
+  forge_listener *listener = (forge_listener *)(uintptr_t)cookie;
+  listener->reached(listener, value, status);
 }
+
+const forge_host *library_host(const library *lib) { return &lib->host; }
 
 void host_init(library *lib) {
   pthread_mutex_init(&lib->late_lock, NULL);

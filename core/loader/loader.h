@@ -16,11 +16,13 @@
  * the verdict of that one plugin. Libraries are never closed; they are shared by all loaders of a
  * process.
  *
+ * Manifests of layers come from the same folders and are kept apart; loader_layer_load() loads one.
+ *
  * Threads: everything here is called under process_lock(), except loader_failed() and the table. */
 #ifndef FORGE_LOADER_H
 #define FORGE_LOADER_H
 
-#include <forge/backend.h>
+#include <forge/layer.h>
 
 #include "base.h"
 #include "manifest.h"
@@ -70,6 +72,8 @@ typedef struct loader {
   size_t n_folders, folders_cap;
   loader_backend **backends; /* in the order found */
   size_t n_backends, backends_cap;
+  loader_backend **layers; /* manifests with [layer]; plugins has one entry */
+  size_t n_layers, layers_cap;
   char isa[4096]; /* " word word .. " of this machine */
 } loader;
 
@@ -85,6 +89,21 @@ loader_backend *loader_find(const loader *l, const char *name);
  * E_ABI, E_NOT_FOUND, E_FAULT and E_TIMEOUT (in the child), the entry's or probe's own. */
 forge_status loader_load(loader_backend *b, loader_plugin *p);
 
+/* ---- layers ---- */
+
+/* The layer in use under a name, NULL if none. */
+loader_backend *loader_find_layer(const loader *l, const char *name);
+/* Makes a layer READY, or answers its verdict again. Fails: as loader_load(). */
+forge_status loader_layer_load(loader_backend *layer);
+const forge_layer_v1 *library_layer(const library *lib);
+
+/* A table a layer gave, adapted to full size. Fails: E_ABI for one that is too short. */
+forge_status loader_adopt_table(const forge_backend_v1 *theirs, forge_backend_v1 *ours);
+/* The services a backend got. */
+const forge_host *library_host(const library *lib);
+/* How often report() of a library was called on this thread; ctx as in its forge_host. */
+uint64_t loader_report_count(void *ctx);
+
 /* ---- libraries ---- */
 
 /* Adapted: full size, no NULL slot. */
@@ -99,9 +118,5 @@ void library_abandon(library *lib);
 
 /* Turns a plugin's status into this thread's failure "|what|: <what the plugin reported>". */
 forge_status loader_failed(const library *lib, forge_status status, const char *what);
-
-/* Who is told when a timeline rises; cookie as given to tl_create(). Set once. */
-typedef void (*loader_notify_fn)(uint64_t cookie, uint64_t value, forge_status status);
-void loader_on_notify(loader_notify_fn fn);
 
 #endif

@@ -17,7 +17,7 @@ enum {
 };
 
 typedef enum kind { INT, YES_NO, TEXT, NAME, HASH, PROBE, TYPE, NUMBER } kind;
-typedef enum section { BACKEND, VARIANT, OPTION } section;
+typedef enum section { BACKEND, VARIANT, OPTION, LAYER } section;
 
 typedef struct row {
   section in;
@@ -32,7 +32,8 @@ typedef struct parser {
   const char *rest;
   size_t left;
   uint32_t line;
-  manifest_variant sole; /* library and sha256 of [backend] */
+  uint32_t sections;     /* bit set of BACKEND and LAYER met */
+  manifest_variant sole; /* library and sha256 of [backend] or [layer] */
   forge_status status;
 } parser;
 
@@ -55,6 +56,12 @@ static const row rows[] = {
     {OPTION, "max", NUMBER, offsetof(manifest_option, max), 0, 0},
     {OPTION, "default", TEXT, offsetof(manifest_option, fallback), 0, 0},
     {OPTION, "help", TEXT, offsetof(manifest_option, help), 0, 0},
+    {LAYER, "name", NAME, offsetof(manifest, name), 0, 0},
+    {LAYER, "abi_major", INT, offsetof(manifest, abi_major), 0, 65535},
+    {LAYER, "abi_minor_min", INT, offsetof(manifest, abi_minor_min), 0, 65535},
+    {LAYER, "abi_minor_max", INT, offsetof(manifest, abi_minor_max), 0, 65535},
+    {LAYER, "library", TEXT, 0, 1, 0},
+    {LAYER, "sha256", HASH, 0, 0, 0},
 };
 
 static forge_status say(const parser *p, const char *format, ...) BASE_PRINTF(2, 3);
@@ -163,9 +170,11 @@ static forge_status find_option(parser *p, const char *name, manifest_option **o
 /* The struct that the section's keys go into, and its set of keys seen. */
 static forge_status open_section(parser *p, const char *name, section *in, void **into,
                                  uint32_t **given) {
-  static const char *const names[] = {"backend", "variant NAME", "option NAME"};
-  if (!strcmp(name, "backend")) {
-    *in = BACKEND;
+  static const char *const names[] = {"backend", "variant NAME", "option NAME", "layer"};
+  if (!strcmp(name, "backend") || !strcmp(name, "layer")) {
+    *in = *name == 'l' ? LAYER : BACKEND;
+    p->sections |= 1u << *in;
+    p->m->is_layer = *in == LAYER;
     *into = p->m;
     *given = &p->m->given;
   } else if (!strncmp(name, "variant ", 8)) {
@@ -203,10 +212,11 @@ static forge_status take_key(parser *p, const char *section_name, const char *ke
     if (*given & 1u << i) return WRONG(p, "[%s] has %s twice", section_name, key);
     *given |= 1u << i;
     row r = rows[i];
-    if (in == BACKEND && !strcmp(key, "library")) {
+    const bool top = in == BACKEND || in == LAYER;
+    if (top && !strcmp(key, "library")) {
       into = &p->sole;
       r.at = offsetof(manifest_variant, library);
-    } else if (in == BACKEND && !strcmp(key, "sha256")) {
+    } else if (top && !strcmp(key, "sha256")) {
       into = &p->sole;
       r.at = offsetof(manifest_variant, sha256);
     }
@@ -264,13 +274,18 @@ static forge_status check_options(parser *p) {
   return FORGE_OK;
 }
 
+static const char *title(const manifest *m) { return m->is_layer ? "layer" : "backend"; }
+
 static forge_status check_variants(parser *p) {
   manifest *m = p->m;
   p->line = 1;
+  if (m->n_variants && m->is_layer) return WRONG(p, "a layer has no variants");
   if (m->n_variants && (p->sole.library || p->sole.sha256))
     return WRONG(p, "library and sha256 belong into the [variant ..] sections");
   if (!m->n_variants) {
-    if (!p->sole.library) return WRONG(p, "[backend] has no library and there is no [variant ..]");
+    if (!p->sole.library)
+      return WRONG(p, "[%s] has no library%s", title(m),
+                   m->is_layer ? "" : " and there is no [variant ..]");
     if (!ARRAY_GROW(m->variants, m->n_variants, m->variants_cap)) return out_of_memory(p);
     p->sole.line = 1;
     m->variants[m->n_variants++] = p->sole;
@@ -286,8 +301,10 @@ static forge_status check_variants(parser *p) {
 static forge_status check(parser *p) {
   manifest *m = p->m;
   p->line = 1;
-  if (!m->name) return WRONG(p, "[backend] has no name");
-  if (m->abi_major < 0) return WRONG(p, "[backend] has no abi_major");
+  if (p->sections == (1u << BACKEND | 1u << LAYER))
+    return WRONG(p, "[backend] and [layer] in one manifest; write two files");
+  if (!m->name) return WRONG(p, "[%s] has no name", title(m));
+  if (m->abi_major < 0) return WRONG(p, "[%s] has no abi_major", title(m));
   if (m->abi_minor_max < 0) m->abi_minor_max = m->abi_minor_min;
   if (m->abi_minor_max < m->abi_minor_min) return WRONG(p, "abi_minor_max is below abi_minor_min");
   TRY(check_variants(p));

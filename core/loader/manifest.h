@@ -24,6 +24,11 @@
  *   default = 0
  *   help = one line
  *
+ * A layer (forge/layer.h) has instead of [backend] a section
+ *   [layer]
+ *   name = trace
+ *   abi_major, abi_minor_min, abi_minor_max, library, sha256 as above; and [option ..]
+ *
  * An unknown section or key, a key given twice and a value out of range are errors with line and
  * nearest name. A section without keys counts for nothing. Comments begin with ';' or '#'. */
 #ifndef FORGE_MANIFEST_H
@@ -51,7 +56,7 @@ typedef struct manifest {
   char *path; /* of the manifest itself */
   char *name;
   int64_t abi_major, abi_minor_min, abi_minor_max, priority, probe_timeout;
-  bool in_process, deepbind;
+  bool in_process, deepbind, is_layer;
   uint32_t given;
   manifest_variant *variants; /* at least one */
   size_t n_variants, variants_cap;

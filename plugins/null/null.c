@@ -19,6 +19,7 @@ static const forge_host *host;
 
 struct forge_dev {
   uint32_t ordinal;
+  _Atomic bool lost; /* block TESTING asked for it */
 };
 struct forge_mem {
   uint64_t bytes;
@@ -31,6 +32,7 @@ struct forge_prog {
   uint32_t n_bind, n_scalars;
 };
 struct forge_tl {
+  forge_dev *dev;
   _Atomic uint64_t value;
   uint64_t cookie; /* what tl_notify() wants to hear */
 };
@@ -68,11 +70,26 @@ static forge_status probe(forge_probe *out) {
   return FORGE_OK;
 }
 
+/* What a driver's "no such device any more" becomes at every call that needs the hardware. */
+static forge_status check(const forge_dev *dev) {
+  if (!atomic_load_explicit(&dev->lost, memory_order_relaxed)) return FORGE_OK;
+  return fail(FORGE_E_DEVICE_LOST, "null: the device was lost; close it and open it again");
+}
+
+/* Nothing is under way when this is called: what was submitted is done. A real backend fails the
+ * timelines of the work that has not finished. */
+static forge_status lose(forge_dev *dev) {
+  atomic_store(&dev->lost, true);
+  return FORGE_OK;
+}
+
+static const forge_block_testing_v0 testing = {.n_slots = 1, .lose = lose};
+
 static forge_status get_block(uint32_t id, uint32_t minor, const void **out_table) {
-  (void)id;
-  (void)minor;
-  (void)out_table;
-  return FORGE_E_UNSUPPORTED; /* no optional block */
+  if (id != FORGE_BLOCK_TESTING || minor != 0)
+    return fail(FORGE_E_UNSUPPORTED, "null: of the optional blocks there is TESTING minor 0");
+  *out_table = &testing;
+  return FORGE_OK;
 }
 
 static void shutdown(void) {} /* joins the threads probe() was not allowed to make: none */
@@ -113,7 +130,8 @@ static forge_status dev_query(forge_dev *dev, uint32_t key, uint64_t arg, forge_
 
 static forge_status mem_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem **out,
                               forge_mem_out *info) {
-  (void)dev;
+  const forge_status alive = check(dev);
+  if (alive) return alive;
   if (desc->flags || desc->export_caps)
     return fail(FORGE_E_UNSUPPORTED, "null: unknown flags of a memory block");
   forge_mem *mem = zalloc(sizeof *mem);
@@ -143,6 +161,8 @@ static forge_status queue_create(forge_dev *dev, uint32_t kind, int32_t priority
                                  forge_queue **out) {
   (void)kind;
   (void)priority;
+  const forge_status alive = check(dev);
+  if (alive) return alive;
   if (!(*out = zalloc(sizeof **out))) return FORGE_E_OOM;
   (*out)->dev = dev;
   return FORGE_OK;
@@ -151,8 +171,10 @@ static forge_status queue_create(forge_dev *dev, uint32_t kind, int32_t priority
 static void queue_destroy(forge_queue *queue) { release(queue); }
 
 static forge_status tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie, forge_tl **out) {
-  (void)dev;
+  const forge_status alive = check(dev);
+  if (alive) return alive;
   if (!(*out = zalloc(sizeof **out))) return FORGE_E_OOM;
+  (*out)->dev = dev;
   (*out)->value = initial;
   (*out)->cookie = cookie;
   return FORGE_OK;
@@ -162,14 +184,15 @@ static void tl_destroy(forge_tl *tl) { release(tl); }
 
 static forge_status tl_query(forge_tl *tl, uint64_t *out_value) {
   *out_value = atomic_load(&tl->value);
-  return FORGE_OK;
+  return atomic_load(&tl->dev->lost) ? FORGE_E_DEVICE_LOST : FORGE_OK;
 }
 
 /* Everything submitted is already done, so a value not reached now was not submitted; a real
  * backend sleeps here until its hardware signals. */
 static forge_status tl_wait(forge_tl *tl, uint64_t value, uint64_t timeout_ns) {
   (void)timeout_ns;
-  return atomic_load(&tl->value) >= value ? FORGE_OK : FORGE_E_TIMEOUT;
+  if (atomic_load(&tl->value) >= value) return FORGE_OK;
+  return atomic_load(&tl->dev->lost) ? FORGE_E_DEVICE_LOST : FORGE_E_TIMEOUT;
 }
 
 /* What a submit promised is kept: its timelines rise, and the core hears of it. */
@@ -197,7 +220,8 @@ static forge_status op_support(forge_dev *dev, const forge_prog_desc *desc,
  * needs. The records of desc->ops are walked by their |bytes|. */
 static forge_status prog_create(forge_dev *dev, const forge_prog_desc *desc, forge_prog **out,
                                 forge_prog_out *info) {
-  (void)dev;
+  const forge_status alive = check(dev);
+  if (alive) return alive;
   if (!(*out = zalloc(sizeof **out))) return FORGE_E_OOM;
   **out = (forge_prog){.n_bind = desc->n_bind, .n_scalars = desc->n_scalars};
   info->workspace_bytes = 0;
@@ -209,7 +233,8 @@ static void prog_destroy(forge_prog *prog) { release(prog); }
 /* A real backend waits for submit->wait, runs the program over submit->bind and returns without
  * waiting for the end. Here there is nothing to wait for: whoever signalled did so already. */
 static forge_status submit(forge_queue *queue, forge_prog *prog, const forge_submit *order) {
-  (void)queue;
+  const forge_status alive = check(queue->dev);
+  if (alive) return alive;
   if (order->flags) return fail(FORGE_E_UNSUPPORTED, "null: unknown flags of a submit");
   if (order->n_bind != prog->n_bind || order->n_scalar != prog->n_scalars)
     return fail(FORGE_E_INVALID, "null: not the bindings and scalars of the program");
@@ -237,7 +262,8 @@ static forge_status copy_one(const forge_copy *c) {
 
 static forge_status copy(forge_queue *queue, const forge_copy *copies, uint32_t n,
                          const forge_submit *order) {
-  (void)queue;
+  const forge_status alive = check(queue->dev);
+  if (alive) return alive;
   for (uint32_t i = 0; i < n; i++) {
     const forge_status status = copy_one(&copies[i]);
     if (status) return status;

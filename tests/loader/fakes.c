@@ -13,14 +13,26 @@
 static _Thread_local __attribute__((tls_model("initial-exec"))) volatile char big[1 << 20];
 #endif
 
-#if defined(FAKE_LONGER_TABLE)
-/* A backend of a later minor: one slot more than this core knows. */
+#if defined(FAKE_NEXT_MIN_0)
+enum { OLDEST_MINOR = 0 };
+#elif defined(FAKE_NEXT_MIN_1)
+enum { OLDEST_MINOR = FORGE_ABI_MINOR };
+#elif defined(FAKE_NEXT_MIN_2)
+enum { OLDEST_MINOR = FORGE_ABI_MINOR + 1 };
+#endif
+
+#if defined(FAKE_NEXT_MIN_0) || defined(FAKE_NEXT_MIN_1) || defined(FAKE_NEXT_MIN_2)
+#define FAKE_NEXT
+/* A backend of the next minor: one slot more than this core knows. */
 static struct {
   forge_backend_v1 known;
   forge_status (*future)(void);
 } longer;
 static forge_status future(void) { abort(); }
 #endif
+
+/* What abi/recorded/1.0 says. */
+#define LAYOUT_OF_1_0 UINT64_C(74800091643665216)
 
 static forge_backend_v1 changed;
 
@@ -63,11 +75,12 @@ static void apply_defect(forge_reply *reply) {
   reply->table = &changed;
 #if defined(FAKE_SHORT_TABLE)
   changed.n_slots = 12;
-#elif defined(FAKE_LONGER_TABLE)
+#elif defined(FAKE_NEXT)
   changed.n_slots = FORGE_BACKEND_SLOTS + 1;
   longer.known = changed;
   longer.future = future;
   reply->table = &longer.known;
+  reply->minor_min = OLDEST_MINOR;
   reply->minor_max = FORGE_ABI_MINOR + 1;
   reply->layout_id = 1; /* of the later minor's structs */
 #elif defined(FAKE_NO_HANDLES)
@@ -82,6 +95,12 @@ static void apply_defect(forge_reply *reply) {
   changed.shutdown = NULL;
 #elif defined(FAKE_LAYOUT)
   reply->layout_id = 1;
+#elif defined(FAKE_MINOR_0)
+  reply->minor_max = 0;
+  reply->layout_id = LAYOUT_OF_1_0;
+#elif defined(FAKE_MINOR_0_LAYOUT)
+  reply->minor_max = 0;
+  reply->layout_id = LAYOUT_OF_1_0 + 1;
 #elif defined(FAKE_MINOR)
   reply->minor_min = reply->minor_max = 7;
 #elif defined(FAKE_OTHER_NAME)

@@ -21,7 +21,7 @@ static const row rows[] = {
     {"short-table", DIRECT, FORGE_E_ABI, "its table has 12 slots; ABI 1.0 has 20"},
     {"no-table", DIRECT, FORGE_E_ABI, "its entry succeeded but gave no table"},
     {"layout", DIRECT, FORGE_E_ABI, "its structs are laid out otherwise"},
-    {"minor", DIRECT, FORGE_E_ABI, "it speaks ABI 1.7 to 1.7, this core 1.0 to 1.0"},
+    {"minor", DIRECT, FORGE_E_ABI, "it speaks ABI 1.7 to 1.7, this core 1.0 to 1.1"},
     {"other-name", DIRECT, FORGE_E_MISMATCH,
      "it calls itself 'somebody-else', its manifest 'other-name'"},
     {"sanitizer", DIRECT, FORGE_E_ABI, "build both alike"},
@@ -45,8 +45,14 @@ static const row rows[] = {
     {"many-devices", DIRECT, FORGE_E_INTERNAL, "it speaks of 4294967295 devices"},
     {"no-handles", DIRECT, FORGE_E_INTERNAL, "dev_open: the backend says it succeeded and gave"},
     {"latin-name", DIRECT, FORGE_OK, NULL},
-    {"longer-table", DIRECT, FORGE_OK, NULL},
-    {"longer-table", TRIAL, FORGE_OK, NULL},
+    {"next-min-0", DIRECT, FORGE_OK, NULL},
+    {"next-min-1", DIRECT, FORGE_OK, NULL},
+    {"next-min-1", TRIAL, FORGE_OK, NULL},
+    {"next-min-2", DIRECT, FORGE_E_ABI, "it speaks ABI 1.2 to 1.2, this core 1.0 to 1.1"},
+    {"minor-0", DIRECT, FORGE_OK, NULL},
+    {"minor-0", TRIAL, FORGE_OK, NULL},
+    {"minor-0-layout", DIRECT, FORGE_E_ABI,
+     "(layout id 0109be497b965b41, ABI 1.0 has 0109be497b965b40)"},
     {"null-required", DIRECT, FORGE_OK, NULL},
     {"null-optional", DIRECT, FORGE_OK, NULL},
     {"plain", DIRECT, FORGE_OK, NULL},
@@ -143,6 +149,22 @@ static void an_optional_slot_left_null_is_not_missed(void **state) {
   assert_int_equal(info.threads, 0);
   forge_device_close(device);
   forge_runtime_destroy(runtime);
+}
+
+static void expect_spoken(const char *fake, const char *abi) {
+  forge_runtime *runtime;
+  char *json = NULL;
+  forge_device_close(open_fake(fake, &runtime));
+  assert_ok(forge_runtime_report(runtime, FORGE_REPORT_DOCTOR, &json));
+  if (!strstr(json, abi)) fail_msg("%s does not speak %s: %s", fake, abi, json);
+  forge_text_free(json);
+  forge_runtime_destroy(runtime);
+}
+
+static void each_side_speaks_the_newest_minor_both_know(void **state) {
+  (void)state;
+  expect_spoken("minor-0", "\"abi\": \"1.0\"");
+  expect_spoken("next-min-0", "\"abi\": \"1.1\"");
 }
 
 static void names_that_are_no_utf8_do_not_spoil_the_reports(void **state) {
@@ -267,6 +289,7 @@ int main(void) {
       cmocka_unit_test_setup(each_bad_plugin_gets_its_verdict_and_spares_its_neighbour, write_good),
       cmocka_unit_test_setup(a_required_slot_left_null_answers_unsupported, write_good),
       cmocka_unit_test_setup(an_optional_slot_left_null_is_not_missed, write_good),
+      cmocka_unit_test_setup(each_side_speaks_the_newest_minor_both_know, write_good),
       cmocka_unit_test_setup(names_that_are_no_utf8_do_not_spoil_the_reports, write_good),
       cmocka_unit_test_setup(a_bad_manifest_is_told_with_line_and_nearest_name, write_good),
       cmocka_unit_test_setup(a_manifest_for_another_major_is_refused_without_loading, write_good),

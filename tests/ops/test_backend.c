@@ -231,6 +231,71 @@ static void work_starts_when_all_it_waits_for_is_reached(void **state) {
 
 /* ---- programs ---- */
 
+/* ---- a device that is lost ---- */
+
+typedef struct sleeper {
+  forge_tl *tl;
+  forge_status status;
+} sleeper;
+
+static void *sleep_for_one(void *ctx) {
+  sleeper *s = ctx;
+  s->status = t->tl_wait(s->tl, 1, FORGE_WAIT_FOREVER);
+  return NULL;
+}
+
+static void expect_nothing_new(forge_dev *lost) {
+  const forge_mem_desc desc = {.size = sizeof desc, .kind = FORGE_MEM_DEVICE, .bytes = 64};
+  const forge_prog_desc empty = {.size = sizeof empty};
+  forge_mem_out mem_out = {.size = sizeof mem_out};
+  forge_prog_out prog_out = {.size = sizeof prog_out};
+  forge_mem *mem;
+  forge_queue *queue;
+  forge_tl *tl;
+  forge_prog *prog;
+  REFUSED(t->mem_alloc(lost, &desc, &mem, &mem_out), FORGE_E_DEVICE_LOST, "lost");
+  REFUSED(t->queue_create(lost, FORGE_QUEUE_COPY, 0, &queue), FORGE_E_DEVICE_LOST, "lost");
+  REFUSED(t->tl_create(lost, 0, 0, &tl), FORGE_E_DEVICE_LOST, "lost");
+  REFUSED(t->prog_create(lost, &empty, &prog, &prog_out), FORGE_E_DEVICE_LOST, "lost");
+}
+
+static void a_lost_device_wakes_who_waits_and_does_nothing_more(void **state) {
+  const forge_block_testing_v0 *testing;
+  const forge_mem_desc desc = {.size = sizeof desc, .kind = FORGE_MEM_DEVICE, .bytes = 64};
+  forge_mem_out out = {.size = sizeof out};
+  forge_dev *lost;
+  forge_queue *queue;
+  forge_mem *mem;
+  forge_tl *done;
+  sleeper s = {.status = FORGE_OK};
+  uint64_t value;
+  pthread_t id;
+  (void)state;
+  assert_int_equal(t->get_block(FORGE_BLOCK_TESTING, 0, (const void **)&testing), FORGE_OK);
+  assert_int_equal(t->dev_open(0, NULL, &lost), FORGE_OK);
+  assert_int_equal(t->queue_create(lost, FORGE_QUEUE_COMPUTE, 0, &queue), FORGE_OK);
+  assert_int_equal(t->mem_alloc(lost, &desc, &mem, &out), FORGE_OK);
+  assert_int_equal(t->tl_create(lost, 5, 0, &done), FORGE_OK);
+  assert_int_equal(t->tl_create(lost, 0, 0, &s.tl), FORGE_OK);
+  assert_int_equal(pthread_create(&id, NULL, sleep_for_one, &s), 0);
+  usleep(20000); /* most likely asleep by now; right either way */
+  assert_int_equal(testing->lose(lost), FORGE_OK);
+  assert_int_equal(testing->lose(lost), FORGE_OK);
+  pthread_join(id, NULL);
+  assert_int_equal(s.status, FORGE_E_DEVICE_LOST);
+  assert_int_equal(t->tl_query(done, &value), FORGE_E_DEVICE_LOST);
+  assert_int_equal(t->tl_wait(done, 5, 0), FORGE_OK); /* was reached before */
+  const forge_copy fill = {.kind = FORGE_COPY_FILL, .dst = {mem, 0, 64}};
+  REFUSED(t->copy(queue, &fill, 1, NULL), FORGE_E_DEVICE_LOST, "lost");
+  expect_nothing_new(lost);
+  t->tl_destroy(s.tl);
+  t->tl_destroy(done);
+  t->queue_destroy(queue);
+  t->mem_free(lost, mem);
+  t->dev_close(lost);
+  assert_int_equal(t->copy(rig_queue(r), NULL, 0, NULL), FORGE_OK); /* the other one lives */
+}
+
 static void scalars_set_extents_up_to_their_maximum(void **state) {
   (void)state;
   rig_tensor *x = rig_make(FORGE_F32, 2, (int64_t[]){8, 3}),
@@ -396,6 +461,7 @@ int main(void) {
       cmocka_unit_test(imported_pages_are_the_hosts_own_and_may_be_read_only),
       cmocka_unit_test(timelines_rise_notify_and_time_out),
       cmocka_unit_test(work_starts_when_all_it_waits_for_is_reached),
+      cmocka_unit_test(a_lost_device_wakes_who_waits_and_does_nothing_more),
       cmocka_unit_test(scalars_set_extents_up_to_their_maximum),
       cmocka_unit_test(numbers_beyond_the_op_set_are_answered_with_no),
       cmocka_unit_test(the_test_switch_leaves_only_primitives),
