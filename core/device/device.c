@@ -103,6 +103,7 @@ static forge_status open_parts(forge_device *d) {
   TRY(pool_create(&(pool_source){d, take_block, give_block}, limit, &d->pool));
   find_blocks(d);
   find_threads(d);
+  loader_forget_refusals(d->plugin->lib);
   return FORGE_OK;
 }
 

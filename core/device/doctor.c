@@ -20,6 +20,7 @@ static json_t *blocks_of(const loader_plugin *p) {
     if (!library_table(p->lib)->get_block(id, 0, &table) && table)
       json_array_append_new(list, json_string(names[id]));
   }
+  loader_forget_refusals(p->lib);
   return list;
 }
 

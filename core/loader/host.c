@@ -110,6 +110,13 @@ void host_init(library *lib) {
 
 void host_forget_report(void) { said.lib = NULL; }
 
+void loader_forget_refusals(library *lib) {
+  if (said.error.code == FORGE_E_UNSUPPORTED) said.lib = NULL;
+  pthread_mutex_lock(&lib->late_lock);
+  if (lib->late.error.code == FORGE_E_UNSUPPORTED) lib->late.lib = NULL;
+  pthread_mutex_unlock(&lib->late_lock);
+}
+
 /* The call's own report if this thread has one that fits, else the last one of any thread: a
  * failure of the work itself is reported where it happens. */
 static bool find_report(const library *lib, forge_status status, host_report *out) {

@@ -118,5 +118,8 @@ void library_abandon(library *lib);
 
 /* Turns a plugin's status into this thread's failure "|what|: <what the plugin reported>". */
 forge_status loader_failed(const library *lib, forge_status status, const char *what);
+/* After questions that a plugin may answer with E_UNSUPPORTED (blocks, queries): what it reported
+ * with that is no reason for a later failure. */
+void loader_forget_refusals(library *lib);
 
 #endif
