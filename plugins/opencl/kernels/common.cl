@@ -77,6 +77,44 @@ inline char float_to_i8(float f) {
 #define LOAD(type, p, i)     CAT(LOAD_, type)(p, i)
 #define STORE(type, p, i, v) CAT(STORE_, type)(p, i, v)
 
+#define SIZE_1 4
+#define SIZE_2 2
+#define SIZE_3 2
+#define SIZE_4 4
+#define SIZE_5 1
+#define SIZE(type) CAT(SIZE_, type)
+
+/* ---- sixteen floats side by side ---- */
+
+#define LANES_1(p, i) vload16(0, (__global const float *)(p) + (i))
+#define LANES_2(p, i) vload_half16(0, (__global const half *)(p) + (i))
+#define LANES_3(p, i)                                                                              \
+  as_float16(convert_uint16(vload16(0, (__global const ushort *)(p) + (i))) << 16)
+#define LANES(type, p, i) CAT(LANES_, type)(p, i)
+
+/* The first |n| of sixteen elements |step| apart, |rest| behind them. */
+#define SOME(type, p, i, step, n, rest, to)                                                        \
+  do {                                                                                             \
+    float part_[16];                                                                               \
+    for (int l_ = 0; l_ < 16; l_++)                                                                \
+      part_[l_] = l_ < (n) ? LOAD(type, p, (i) + l_ * (step)) : (rest);                            \
+    to = vload16(0, part_);                                                                        \
+  } while (0)
+
+/* Pairs (l, l+8), then (l, l+4), (l, l+2), (0, 1). */
+inline float sum16(float16 s) {
+  const float8 a = s.lo + s.hi;
+  const float4 b = a.lo + a.hi;
+  const float2 c = b.lo + b.hi;
+  return c.x + c.y;
+}
+inline float max16(float16 s) {
+  const float8 a = fmax(s.lo, s.hi);
+  const float4 b = fmax(a.lo, a.hi);
+  const float2 c = fmax(b.lo, b.hi);
+  return fmax(c.x, c.y);
+}
+
 /* ---- walks ---- */
 
 /* ocl_nd of opencl.h. */
