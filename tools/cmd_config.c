@@ -51,7 +51,7 @@ static void help(const json_t *root) {
   const json_t *row;
   printf("Settings\n");
   json_array_foreach(json_object_get(root, "known"), i, row) print_entry(row);
-  printf("\nOptions of the backends installed here\n");
+  printf("\nOptions of the backends and layers installed here\n");
   json_array_foreach(json_object_get(root, "options"), i, row) print_entry(row);
   printf("\nFirst found wins: --set key=value, environment FORGE_<KEY> (dots become underscores, "
          "upper case),\nthe operator's file, the default. The file: --config, $FORGE_CONFIG, "

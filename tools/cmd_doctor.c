@@ -70,6 +70,34 @@ static void print_backend(const json_t *b) {
   print_devices_in_use(plugins);
 }
 
+/* "on, the outermost" .. ; returns the number of those switched on that cannot be used. */
+static size_t print_layers(const json_t *layers) {
+  table t = {0};
+  size_t i, wrong = 0;
+  const json_t *l;
+  printf("\nLayers\n");
+  json_array_foreach(layers, i, l) {
+    const char *verdict = table_text(l, "verdict", "");
+    char about[768], state[64];
+    const json_int_t place = json_integer_value(json_object_get(l, "place"));
+    const bool refused = !strcmp(verdict, "refused"), on = !strcmp(verdict, "on");
+    snprintf(state, sizeof state, "%s", verdict);
+    if (on) snprintf(state, sizeof state, "on, number %d from outside", (int)place);
+    snprintf(about, sizeof about, "%s%s%s", refused ? table_text(l, "status", "") : "",
+             refused ? ": " : "",
+             refused ? table_text(l, "reason", "") : table_text(l, "manifest", ""));
+    table_add(&t,
+              on        ? CLI_GREEN
+              : refused ? CLI_RED
+                        : CLI_DIM,
+              table_text(l, "name", "(no name)"), state, about, NULL);
+    wrong += refused;
+  }
+  if (!json_array_size(layers)) printf("  none is installed\n");
+  table_print(&t, 2);
+  return wrong;
+}
+
 static void print_folders(const json_t *folders) {
   table t = {0};
   size_t i;
@@ -116,6 +144,7 @@ static size_t print_doctor(const json_t *root) {
            table_text(b, "listed_by", ""));
     wrong++;
   }
+  wrong += print_layers(json_object_get(root, "layers"));
   print_folders(json_object_get(root, "folders"));
   return wrong + !first;
 }

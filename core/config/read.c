@@ -90,9 +90,9 @@ static forge_status read_group(const reader *r, const config_setting_t *group, c
       st = FAIL(FORGE_E_OOM, "%s: no memory for a key", origin);
     else if (!config_setting_is_group(node))
       st = config_setting_is_scalar(node) ? read_scalar(r, node, key) : read_list(r, node, key);
-    else if (strcmp(key, "backend") != 0 && strncmp(key, "backend.", 8) != 0)
-      st = FAIL(FORGE_E_CONFIG, "%s: there is no group '%s'; the only group is 'backend'", origin,
-                key);
+    else if (strcmp(key, "backend") != 0 && strcmp(key, "layer") != 0 && !settings_room_of(key))
+      st = FAIL(FORGE_E_CONFIG, "%s: there is no group '%s'; the groups are 'backend' and 'layer'",
+                origin, key);
     else if (depth + 1 >= MAX_DEPTH)
       st = FAIL(FORGE_E_CONFIG, "%s: '%s': an option is a single value", origin, key);
     else

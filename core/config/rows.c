@@ -20,7 +20,7 @@ static const settings_row rows[] = {
     {"memory_limit", SETTINGS_BYTES, "none", "bytes with K, M, G or T; percent; none",
      "the most memory Forge takes on each device"},
     {"layers", SETTINGS_LIST, "", "layer names",
-     "plugins put between the core and every backend, outermost first"},
+     "layers put around every device, the first outermost (docs/layers.md)"},
     {"log_level", SETTINGS_CHOICE, "warn", "error|warn|info|debug|trace",
      "how much is logged on standard error"},
     {"backend.NAME.enabled", SETTINGS_BOOL, "true", "true or false",
@@ -39,11 +39,16 @@ const char *settings_type_name(uint32_t type) {
   return type < COUNT_OF(names) ? names[type] : "";
 }
 
-/* The part of "backend.NAME.option" behind the name; NULL if |key| is not of that form. */
+size_t settings_room_of(const char *key) {
+  return !strncmp(key, "backend.", 8) ? 8 : !strncmp(key, "layer.", 6) ? 6 : 0;
+}
+
+/* The part of "backend.NAME.option" or "layer.NAME.option" behind the name; NULL if |key| is not of
+ * that form. */
 static const char *option_of(const char *key) {
-  if (strncmp(key, "backend.", 8) != 0) return NULL;
-  const char *dot = strchr(key + 8, '.');
-  if (!dot || dot == key + 8 || !dot[1] || strchr(dot + 1, '.')) return NULL;
+  const size_t room = settings_room_of(key);
+  const char *dot = room ? strchr(key + room, '.') : NULL;
+  if (!dot || dot == key + room || !dot[1] || strchr(dot + 1, '.')) return NULL;
   return dot + 1;
 }
 
@@ -58,7 +63,7 @@ static const settings_row *row_of_backend(const char *option) {
 forge_status settings_find_row(const char *key, const char *origin, const settings_row **out) {
   const char *names[COUNT_OF(rows)], *option = option_of(key);
   if (option) {
-    *out = row_of_backend(option);
+    *out = *key == 'b' ? row_of_backend(option) : NULL;
     return FORGE_OK;
   }
   for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -50,7 +50,7 @@ static forge_status make_item(const char *key, const char *value, const char *co
                               settings_item *out) {
   settings_item item = {.source = source};
   TRY(settings_find_row(key, origin, &item.row));
-  item.known = item.row != NULL && strncmp(key, "backend.", 8) != 0;
+  item.known = item.row != NULL && !settings_room_of(key);
   item.key = mem_strdup(key);
   item.text = mem_strdup(value);
   item.origin = mem_strdup(origin);
@@ -119,7 +119,7 @@ static forge_status add_rows(settings *s, bool environment) {
   size_t n;
   const settings_row *rows = settings_rows(&n);
   for (size_t i = 0; i < n; i++) {
-    if (!strncmp(rows[i].key, "backend.", 8)) continue;
+    if (settings_room_of(rows[i].key)) continue;
     if (environment)
       TRY(add_environment(s, rows[i].key));
     else
@@ -193,11 +193,11 @@ forge_status settings_load(const char *path, const char *const *overrides, setti
   return st;
 }
 
-forge_status settings_declare(settings *s, const char *backend, const char *option,
-                              const char *fallback) {
+static forge_status declare(settings *s, const char *room, const char *name, const char *option,
+                            const char *fallback) {
   char key[MAX_KEY_BYTES];
-  if (snprintf(key, sizeof key, "backend.%s.%s", backend, option) >= (int)sizeof key)
-    return FAIL(FORGE_E_CONFIG, "the option '%s' of %s has too long a name", option, backend);
+  if (snprintf(key, sizeof key, "%s.%s.%s", room, name, option) >= (int)sizeof key)
+    return FAIL(FORGE_E_CONFIG, "the option '%s' of %s has too long a name", option, name);
   char origin[MAX_KEY_BYTES + 32];
   const char *value = environment_value(key, origin);
   settings_item *given = find_item(s, key);
@@ -213,6 +213,16 @@ forge_status settings_declare(settings *s, const char *backend, const char *opti
   }
   if (given) given->known = 1;
   return FORGE_OK;
+}
+
+forge_status settings_declare(settings *s, const char *backend, const char *option,
+                              const char *fallback) {
+  return declare(s, "backend", backend, option, fallback);
+}
+
+forge_status settings_declare_layer(settings *s, const char *layer, const char *option,
+                                    const char *fallback) {
+  return declare(s, "layer", layer, option, fallback);
 }
 
 forge_status settings_declare_backend(settings *s, const char *backend) {

@@ -3,10 +3,10 @@
  * A setting is one row (rows.c): key, type, default, range, help; the documentation's table, the
  * errors and `forge config help` are printed from the rows. Its value is the first found of
  *   override ("key=value")  >  environment FORGE_<KEY>  >  the operator's file  >  default
- * and every value knows its origin. Keys beginning with "backend.NAME." belong to one backend; the
- * options among them are declared by that backend's manifest, so they are checked when the manifest
- * is known (settings_declare). FORGE_BACKEND_PATH is not the value of backend_path: its folders are
- * searched in addition (loader.h).
+ * and every value knows its origin. Keys beginning with "backend.NAME." belong to one backend, with
+ * "layer.NAME." to one layer; the options among them are declared by the manifest, so they are
+ * checked when the manifest is known (settings_declare). FORGE_BACKEND_PATH is not the value of
+ * backend_path: its folders are searched in addition (loader.h).
  *
  * Threads: a settings object is read-only once every option is declared. */
 #ifndef FORGE_SETTINGS_H
@@ -29,7 +29,7 @@ const char *settings_type_name(uint32_t type);
 
 typedef struct settings_item {
   char *key;
-  const settings_row *row; /* NULL: an option of a backend */
+  const settings_row *row; /* NULL: an option of a backend or layer */
   char *text;              /* the value as written; a list joined with ", " */
   char **list;             /* LIST: |n| words */
   size_t n;
@@ -63,6 +63,12 @@ const settings_item *settings_at(const settings *s, size_t i);
  */
 forge_status settings_declare(settings *s, const char *backend, const char *option,
                               const char *fallback);
+/* The same for layer.|layer|.|option|. */
+forge_status settings_declare_layer(settings *s, const char *layer, const char *option,
+                                    const char *fallback);
+/* Bytes of "backend." or "layer." before the name that an option's key begins with; 0: the key is
+ * no option. */
+size_t settings_room_of(const char *key);
 /* backend.|backend|.enabled and .memory_limit, whose values are checked. */
 forge_status settings_declare_backend(settings *s, const char *backend);
 

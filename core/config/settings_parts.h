@@ -11,7 +11,7 @@ struct settings {
 };
 
 /* The row |key| falls under: its own, or backend.NAME.{enabled,memory_limit}; NULL for an option of
- * a backend. Fails: E_CONFIG for a key that can be neither, with the nearest. */
+ * a backend or layer. Fails: E_CONFIG for a key that can be neither, with the nearest. */
 forge_status settings_find_row(const char *key, const char *origin, const settings_row **out);
 
 /* Splits a list at commas, checks the value against its row (NULL: anything goes). */

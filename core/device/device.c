@@ -59,10 +59,8 @@ static uint32_t fallback_of(const forge_runtime *r, bool named) {
 }
 
 static void find_blocks(forge_device *d) {
-  const void *block = NULL;
-  if (d->table->get_block(FORGE_BLOCK_HOSTREG, 0, &block) || !block) return;
-  const forge_block_hostreg_v0 *hostreg = block;
-  if (hostreg->n_slots >= 2 && hostreg->import && hostreg->release) d->hostreg = hostreg;
+  const forge_block_hostreg_v0 *hostreg = layers_block(d, FORGE_BLOCK_HOSTREG, 0);
+  if (hostreg && hostreg->n_slots >= 2 && hostreg->import && hostreg->release) d->hostreg = hostreg;
 }
 
 static void find_threads(forge_device *d) {
@@ -96,9 +94,11 @@ static forge_status open_parts(forge_device *d) {
   forge_status st;
   TRY(catalog_memory_limit(d->runtime, d->backend, &d->info, &limit));
   TRY(open_backend(d));
+  TRY(layers_open(d));
   if ((st = d->table->queue_create(d->dev, FORGE_QUEUE_COMPUTE, 0, &d->queue))) d->queue = NULL;
   TRY(device_made(d, st, d->queue, "queue_create"));
-  if ((st = d->table->tl_create(d->dev, 0, (uint64_t)(uintptr_t)d, &d->tl))) d->tl = NULL;
+  if ((st = d->table->tl_create(d->dev, 0, (uint64_t)(uintptr_t)&d->listener, &d->tl)))
+    d->tl = NULL;
   TRY(device_made(d, st, d->tl, "tl_create"));
   TRY(pool_create(&(pool_source){d, take_block, give_block}, limit, &d->pool));
   find_blocks(d);
@@ -118,7 +118,9 @@ static void destroy(forge_device *d) {
     if (d->dev) d->table->dev_close(d->dev);
   } else {
     library_abandon(d->plugin->lib);
+    layers_abandon(d);
   }
+  mem_free(d->layers);
   pthread_mutex_destroy(&d->memory_lock);
   runtime_release(d->runtime);
   mem_free(d);
@@ -135,6 +137,7 @@ static forge_status create(forge_runtime *r, loader_backend *b, loader_plugin *p
                       .runtime = r,
                       .backend = b,
                       .plugin = p,
+                      .listener = {device_notify},
                       .info = *info};
   catalog_device_name(b, p, ordinal, d->name);
   pthread_mutex_init(&d->memory_lock, NULL);

@@ -18,8 +18,15 @@ struct forge_runtime {
   forge_device *devices; /* open ones, under process_lock() */
 };
 
+/* One layer around an open device. */
+typedef struct device_layer {
+  library *lib;
+  forge_dev *dev;         /* the outer one */
+  forge_backend_v1 table; /* the outer one, full size */
+} device_layer;
+
 struct forge_device {
-  /* what a submit touches */
+  /* what a submit touches; of the outermost layer where there is one */
   const forge_backend_v1 *table;
   forge_queue *queue;
   forge_tl *tl;
@@ -31,6 +38,9 @@ struct forge_device {
   _Atomic uint32_t refs, fallback;
   uint32_t ordinal, threads;
   forge_dev *dev;
+  forge_listener listener; /* its address is the cookie of |tl| */
+  device_layer *layers;    /* innermost first; none: NULL */
+  size_t n_layers;
   forge_device *next;
   forge_runtime *runtime;
   loader_backend *backend;
@@ -99,7 +109,21 @@ forge_status device_wait_value(forge_device *device, uint64_t value, uint64_t ti
 forge_status device_copy_now(forge_device *device, const forge_copy *copies, uint32_t n);
 /* The device's moments fail from now on; the first failure is the reason. */
 void device_note_failed(forge_device *device, forge_status status);
-void device_notify(uint64_t cookie, uint64_t value, forge_status status);
+/* The listener's. */
+void device_notify(forge_listener *self, uint64_t value, forge_status status);
+
+/* ---- layers.c: what the setting `layers` puts around a device. Under process_lock(). ---- */
+
+/* Every layer listed is installed and sound. Fails: E_CONFIG with the nearest name, the manifest's
+ * own verdict. */
+forge_status layers_check(const forge_runtime *r);
+/* Puts the layers in force around the backend's open device. Fails: as loader_layer_load(), and as
+ * the layer says; the device is then still to be closed through its table. */
+forge_status layers_open(forge_device *d);
+/* The table of an optional block as it is above the layers; NULL: there is none. */
+const void *layers_block(const forge_device *d, uint32_t id, uint32_t minor);
+/* In a child of fork(): see library_abandon(). */
+void layers_abandon(const forge_device *d);
 
 /* ---- report.c, doctor.c: the caller frees the text ---- */
 

@@ -117,6 +117,47 @@ static json_t *backend(const forge_runtime *r, loader_backend *b) {
                    report_text(preferred ? preferred->variant->name : NULL), "plugins", plugins);
 }
 
+/* Place in the setting `layers`, 1 the outermost; 0: not switched on. */
+static size_t place_of(const forge_runtime *r, const char *name) {
+  const settings_item *listed = settings_get(r->settings, "layers");
+  for (size_t i = 0; name && i < listed->n; i++)
+    if (!strcmp(listed->list[i], name)) return i + 1;
+  return 0;
+}
+
+/* One that is not switched on is not loaded, so that asking changes nothing. */
+static json_t *layer(const forge_runtime *r, loader_backend *l) {
+  const bool usable = !l->status && !l->shadowed_by;
+  const size_t place = usable ? place_of(r, l->m.name) : 0;
+  const char *verdict = l->status ? "refused" : l->shadowed_by ? "shadowed" : "off";
+  forge_status st = l->status;
+  json_t *why = report_text(l->status ? l->reason : NULL);
+  if (place) {
+    st = loader_layer_load(l);
+    verdict = st ? "refused" : "on";
+    if (st) {
+      json_decref(why);
+      why = report_string(forge_error_last()->msg);
+    }
+  }
+  const library *lib = usable && l->plugins->state == LOADER_READY ? l->plugins->lib : NULL;
+  return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "name",
+                   report_text(l->m.name), "manifest", report_string(l->m.path), "library",
+                   report_text(l->plugins ? l->plugins->path : NULL), "verdict", verdict, "status",
+                   report_text(st ? status_name(st) : NULL), "reason", why, "place", (int)place,
+                   "abi",
+                   lib ? json_sprintf("%u.%u", FORGE_ABI_MAJOR, library_minor(lib)) : json_null(),
+                   "vendor", report_text(lib ? library_vendor(lib) : NULL), "version",
+                   report_text(lib ? library_version(lib) : NULL));
+}
+
+static json_t *layers(const forge_runtime *r) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < r->loader->n_layers; i++)
+    json_array_append_new(list, layer(r, r->loader->layers[i]));
+  return list;
+}
+
 static json_t *folders(const loader *l) {
   json_t *list = json_array();
   for (size_t i = 0; i < l->n_folders; i++)
@@ -143,11 +184,12 @@ forge_status report_doctor(forge_runtime *r, char **out) {
   for (size_t i = 0; i < r->loader->n_backends; i++)
     json_array_append_new(backends, backend(r, r->loader->backends[i]));
   const bool any = catalog_default(r, first);
-  return report_take(
-      json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "version", forge_version(), "abi",
-                json_sprintf("%u.%u", FORGE_ABI_MAJOR, FORGE_ABI_MINOR), "config",
-                report_text(settings_file(r->settings)), "folders", folders(r->loader), "backends",
-                backends, "absent", absent(r), "default", report_text(any ? first : NULL),
-                "fallback", settings_get(r->settings, "fallback")->text),
-      out);
+  return report_take(json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "version",
+                               forge_version(), "abi",
+                               json_sprintf("%u.%u", FORGE_ABI_MAJOR, FORGE_ABI_MINOR), "config",
+                               report_text(settings_file(r->settings)), "folders",
+                               folders(r->loader), "backends", backends, "absent", absent(r),
+                               "layers", layers(r), "default", report_text(any ? first : NULL),
+                               "fallback", settings_get(r->settings, "fallback")->text),
+                     out);
 }

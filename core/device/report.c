@@ -133,8 +133,7 @@ static json_t *setting(const settings_item *item) {
 
 static int by_key(const void *a, const void *b) {
   const settings_item *const *x = a, *const *y = b;
-  const int options =
-      (strncmp((*x)->key, "backend.", 8) == 0) - (strncmp((*y)->key, "backend.", 8) == 0);
+  const int options = (settings_room_of((*x)->key) != 0) - (settings_room_of((*y)->key) != 0);
   return options ? options : strcmp((*x)->key, (*y)->key);
 }
 
@@ -165,20 +164,26 @@ static json_t *all_rows(void) {
 static json_t *option(const manifest *m, const manifest_option *o) {
   char range[64];
   manifest_range(o, range);
-  return json_pack(
-      "{s:o, s:s, s:o, s:s, s:o}", "key", json_sprintf("backend.%s.%s", m->name, o->name), "type",
-      manifest_type_name(o->type), "default", report_string(o->fallback ? o->fallback : ""),
-      "range", range, "help", report_text(o->help));
+  return json_pack("{s:o, s:s, s:o, s:s, s:o}", "key",
+                   json_sprintf("%s.%s.%s", m->is_layer ? "layer" : "backend", m->name, o->name),
+                   "type", manifest_type_name(o->type), "default",
+                   report_string(o->fallback ? o->fallback : ""), "range", range, "help",
+                   report_text(o->help));
+}
+
+static void add_options(json_t *list, loader_backend *const *all, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    const loader_backend *b = all[i];
+    for (size_t k = 0; !b->status && !b->shadowed_by && k < b->m.n_options; k++)
+      json_array_append_new(list, option(&b->m, &b->m.options[k]));
+  }
 }
 
 /* What the manifests in use declare. */
 static json_t *all_options(const loader *l) {
   json_t *list = json_array();
-  for (size_t i = 0; i < l->n_backends; i++) {
-    const loader_backend *b = l->backends[i];
-    for (size_t k = 0; !b->status && !b->shadowed_by && k < b->m.n_options; k++)
-      json_array_append_new(list, option(&b->m, &b->m.options[k]));
-  }
+  add_options(list, l->backends, l->n_backends);
+  add_options(list, l->layers, l->n_layers);
   return list;
 }
 

@@ -51,8 +51,8 @@ void device_note_failed(forge_device *d, forge_status status) {
   atomic_compare_exchange_strong(&d->failed, &none, status); /* the first failure is the reason */
 }
 
-void device_notify(uint64_t cookie, uint64_t value, forge_status status) {
-  forge_device *d = (forge_device *)(uintptr_t)cookie;
+void device_notify(forge_listener *self, uint64_t value, forge_status status) {
+  forge_device *d = (forge_device *)((char *)self - offsetof(forge_device, listener));
   if (status)
     device_note_failed(d, status);
   else

@@ -105,16 +105,32 @@ static forge_status check_sanitizer(uint32_t theirs) {
               theirs < COUNT_OF(names) ? names[theirs] : "an unknown sanitizer", names[ours]);
 }
 
-forge_status adopt_reply(const manifest *m, const forge_reply *r, library *lib) {
+forge_status adopt_check(const forge_reply *r) {
   TRY(check_versions(r));
-  TRY(check_sanitizer(r->sanitizer));
+  return check_sanitizer(r->sanitizer);
+}
+
+static forge_status check_length(const forge_backend_v1 *table) {
+  if (table->n_slots >= FORGE_BACKEND_SLOTS) return FORGE_OK;
+  return FAIL(FORGE_E_ABI, "its table has %u slots; ABI 1.0 has %u", table->n_slots,
+              FORGE_BACKEND_SLOTS);
+}
+
+forge_status loader_adopt_table(const forge_backend_v1 *theirs, forge_backend_v1 *ours) {
+  library scratch;
+  TRY(check_length(theirs));
+  take_slots(theirs, &scratch);
+  *ours = scratch.table;
+  return FORGE_OK;
+}
+
+forge_status adopt_reply(const manifest *m, const forge_reply *r, library *lib) {
+  TRY(adopt_check(r));
   if (!r->table) return FAIL(FORGE_E_ABI, "its entry succeeded but gave no table");
   if (!r->name || strcmp(r->name, m->name) != 0)
     return FAIL(FORGE_E_MISMATCH, "it calls itself '%s', its manifest '%s'",
                 r->name ? r->name : "(nothing)", m->name);
-  if (r->table->n_slots < FORGE_BACKEND_SLOTS)
-    return FAIL(FORGE_E_ABI, "its table has %u slots; ABI 1.0 has %u", r->table->n_slots,
-                FORGE_BACKEND_SLOTS);
+  TRY(check_length(r->table));
   take_slots(r->table, lib);
   const uint64_t own = FORGE_ABI_MINOR;
   lib->minor = (uint32_t)(r->minor_max < own ? r->minor_max : own);

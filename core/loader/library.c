@@ -41,23 +41,20 @@ static int open_flags(const manifest *m) {
   return flags;
 }
 
+forge_status library_symbol(const library *lib, const char *name, const char *what, void **out) {
+  *out = dlsym(lib->handle, name);
+  if (*out) return FORGE_OK;
+  return FAIL(FORGE_E_ABI, "%s: exports no %s: no Forge %s, or one for another ABI major",
+              lib->path, name, what);
+}
+
 typedef forge_status (*entry_fn)(const forge_hello *, forge_reply *);
 
-forge_status library_open(const manifest *m, library *lib) {
-  snprintf(lib->name, sizeof lib->name, "%s", m->name);
-  if (!lib->handle) lib->handle = dlopen(lib->path, open_flags(m));
-  if (!lib->handle) {
-    const char *why = dlerror();
-    return FAIL(FORGE_E_ABI, "cannot be loaded: %s", why ? why : "dlopen gave no reason");
-  }
+static forge_status greet(const manifest *m, library *lib) {
   entry_fn entry;
-  void *symbol = dlsym(lib->handle, "forge_backend_entry_v1");
+  void *symbol;
+  TRY(library_symbol(lib, "forge_backend_entry_v1", "backend", &symbol));
   memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from object to function */
-  if (!entry)
-    return FAIL(FORGE_E_ABI,
-                "%s: exports no forge_backend_entry_v1: no Forge backend, or one for "
-                "another ABI major",
-                lib->path);
   const forge_hello hello = {
       .size = sizeof hello, .minor_min = 0, .minor_max = FORGE_ABI_MINOR, .host = &lib->host};
   forge_reply reply = {.size = sizeof reply};
@@ -66,6 +63,16 @@ forge_status library_open(const manifest *m, library *lib) {
   if (st) return loader_failed(lib, st, "its entry failed");
   const forge_status adopted = adopt_reply(m, &reply, lib);
   return adopted ? base_fail_in(adopted, "%s", lib->path) : FORGE_OK;
+}
+
+forge_status library_open(const manifest *m, library *lib) {
+  snprintf(lib->name, sizeof lib->name, "%s", m->name);
+  if (!lib->handle) lib->handle = dlopen(lib->path, open_flags(m));
+  if (!lib->handle) {
+    const char *why = dlerror();
+    return FAIL(FORGE_E_ABI, "cannot be loaded: %s", why ? why : "dlopen gave no reason");
+  }
+  return m->is_layer ? layer_greet(m, lib) : greet(m, lib);
 }
 
 static library *find(const char *path) {

@@ -27,18 +27,26 @@ static void backend_free(loader_backend *b) {
 void loader_free(loader *l) {
   if (!l) return;
   for (size_t i = 0; i < l->n_backends; i++) backend_free(l->backends[i]);
+  for (size_t i = 0; i < l->n_layers; i++) backend_free(l->layers[i]);
   for (size_t i = 0; i < l->n_folders; i++) mem_free(l->folders[i].path);
   mem_free(l->backends);
+  mem_free(l->layers);
   mem_free(l->folders);
   mem_free(l);
 }
 
-loader_backend *loader_find(const loader *l, const char *name) {
-  for (size_t i = 0; i < l->n_backends; i++) {
-    const loader_backend *b = l->backends[i];
-    if (!b->status && !b->shadowed_by && !strcmp(b->m.name, name)) return l->backends[i];
-  }
+static loader_backend *find(loader_backend *const *all, size_t n, const char *name) {
+  for (size_t i = 0; i < n; i++)
+    if (!all[i]->status && !all[i]->shadowed_by && !strcmp(all[i]->m.name, name)) return all[i];
   return NULL;
+}
+
+loader_backend *loader_find(const loader *l, const char *name) {
+  return find(l->backends, l->n_backends, name);
+}
+
+loader_backend *loader_find_layer(const loader *l, const char *name) {
+  return find(l->layers, l->n_layers, name);
 }
 
 /* ---- manifests ---- */
@@ -80,20 +88,26 @@ static forge_status make_plugins(const loader *l, loader_backend *b) {
 }
 
 static forge_status read_backend(loader *l, const char *path) {
-  /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
-  if (!ARRAY_GROW(l->backends, l->n_backends, l->backends_cap))
+  /* NOLINTBEGIN(bugprone-sizeof-expression): arrays of pointers */
+  if (!ARRAY_GROW(l->backends, l->n_backends, l->backends_cap) ||
+      !ARRAY_GROW(l->layers, l->n_layers, l->layers_cap))
     return FAIL(FORGE_E_OOM, "no memory for the list of backends");
+  /* NOLINTEND(bugprone-sizeof-expression) */
   loader_backend *b = mem_zalloc(sizeof *b);
   if (!b) return FAIL(FORGE_E_OOM, "%s: no memory", path);
   b->status = manifest_read(path, &b->m);
   if (!b->status) b->status = check_abi(&b->m);
   if (!b->status) {
-    const loader_backend *first = loader_find(l, b->m.name);
+    const loader_backend *first =
+        b->m.is_layer ? loader_find_layer(l, b->m.name) : loader_find(l, b->m.name);
     if (first) b->shadowed_by = first->m.path;
     b->status = make_plugins(l, b);
   }
   if (b->status) b->reason = mem_strdup(forge_error_last()->msg);
-  l->backends[l->n_backends++] = b;
+  if (b->m.is_layer)
+    l->layers[l->n_layers++] = b;
+  else
+    l->backends[l->n_backends++] = b;
   return FORGE_OK;
 }
 

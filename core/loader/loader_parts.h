@@ -23,7 +23,8 @@ struct library {
   uint32_t refs, minor;
   bool tried; /* the trial in a child went well */
   forge_backend_v1 table;
-  char missing[256]; /* required slots it lacks */
+  forge_layer_v1 layer; /* of a layer, which has no |table| but its shutdown */
+  char missing[256];    /* required slots it lacks */
   const char *vendor, *version;
   char name[32]; /* for log lines */
   forge_host host;
@@ -43,6 +44,13 @@ void host_forget_report(void);
 
 /* adopt.c: fills |lib|'s table from |reply|. Fails: E_ABI. */
 forge_status adopt_reply(const manifest *m, const forge_reply *reply, library *lib);
+/* The minors, layout and sanitizer of a reply. */
+forge_status adopt_check(const forge_reply *reply);
+
+/* layer.c: greets a layer's library. */
+forge_status layer_greet(const manifest *m, library *lib);
+/* Words for a library without the symbol it should have, and the symbol. */
+forge_status library_symbol(const library *lib, const char *name, const char *what, void **out);
 
 /* library.c: loads, or loads again; the caller releases. */
 forge_status library_acquire(const manifest *m, const loader_plugin *p, library **out);
