@@ -1,23 +1,26 @@
 # forgePlugin.cmake -- how a plugin is built, inside this tree and outside it alike. find_package(forge) includes it.
 #
-# forge_add_plugin(NAME SOURCES file.. [MANIFEST file] [OPTIONS ..] [DEFINES ..] [LIBS ..]): the shared object
+# forge_add_plugin(NAME [NO_INSTALL] SOURCES file.. [MANIFEST file] [OPTIONS ..] [DEFINES ..] [LIBS ..]): the shared object
 # forge-NAME.so, which sees the headers of forge::abi, exports its entry alone (visibility is hidden, static libraries'
 # symbols too), binds its own symbols to itself and leaves none undefined. It is put into FORGE_PLUGIN_DIR (default: the
 # build folder), its manifest into backends.d there, as the core expects them; so `--set backend_path=BUILD/backends.d`
 # tries a plugin before it is installed. Installed they go to lib/forge.
 include(GNUInstallDirs)
 
-# forge_add_manifest(FILE): copied beside the plugins of this build, and installed.
+# forge_add_manifest(FILE [NO_INSTALL]): copied beside the plugins of this build, and installed.
 function(forge_add_manifest file)
+  cmake_parse_arguments(ARG "NO_INSTALL" "" "" ${ARGN})
   forge_plugin_dir(dir)
   get_filename_component(file ${file} ABSOLUTE)
   get_filename_component(leaf ${file} NAME)
   configure_file(${file} ${dir}/backends.d/${leaf} COPYONLY)
-  install(FILES ${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge/backends.d)
+  if(NOT ARG_NO_INSTALL)
+    install(FILES ${file} DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge/backends.d)
+  endif()
 endfunction()
 
 function(forge_add_plugin name)
-  cmake_parse_arguments(ARG "" "MANIFEST" "SOURCES;OPTIONS;DEFINES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "NO_INSTALL" "MANIFEST" "SOURCES;OPTIONS;DEFINES;LIBS" ${ARGN})
   forge_plugin_dir(dir)
   add_library(forge-${name} MODULE ${ARG_SOURCES})
   target_link_libraries(forge-${name} PRIVATE forge::abi ${FORGE_PLUGIN_LIBS} ${ARG_LIBS})
@@ -31,9 +34,13 @@ function(forge_add_plugin name)
   set_target_properties(forge-${name} PROPERTIES PREFIX "" SUFFIX ".so" LIBRARY_OUTPUT_DIRECTORY ${dir}
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   set_property(GLOBAL APPEND PROPERTY FORGE_PLUGINS forge-${name})
-  install(TARGETS forge-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge)
+  if(ARG_NO_INSTALL)
+    set(no_install NO_INSTALL)
+  else()
+    install(TARGETS forge-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/forge)
+  endif()
   if(ARG_MANIFEST)
-    forge_add_manifest(${ARG_MANIFEST})
+    forge_add_manifest(${ARG_MANIFEST} ${no_install})
   endif()
 endfunction()
 
