@@ -33,11 +33,9 @@
 #include "tensor.h"
 #include "test.h"
 
-#ifndef FORGE_PROGRAM_DETERMINISTIC
-#error "forge/backend.h is older than this suite"
-#endif
-
 typedef struct rig rig;
+
+#define RIG_MOST_OPTIONS 64 /* keys and values together */
 
 /* Loads the plugin (once per process), opens the device with the options of the command line, and
  * makes one COMPUTE queue and one timeline. */
@@ -83,6 +81,8 @@ typedef struct rig_how {
 /* What op_support says of each op. The test fails if the call itself fails, or if an answer other
  * than NATIVE has no reason. */
 void rig_support(rig *r, const rig_op *ops, uint32_t n, forge_support *out_per_op);
+void rig_support_how(rig *r, const rig_op *ops, uint32_t n, const rig_how *how,
+                     forge_support *out_per_op);
 /* Ends the test as `unsupported`, naming op and reason, unless all are NATIVE. */
 void rig_require(rig *r, const rig_op *ops, uint32_t n);
 

@@ -48,6 +48,10 @@ typedef struct test_case {
 typedef struct test_list test_list;
 void test_add(test_list *list, const test_case *test);
 
+#define CHAPTER(name) void chapter_##name(test_list *list);
+#include "chapters.def"
+#undef CHAPTER
+
 #define TEST_RULES_(first, ...)                                                                    \
   { first, ##__VA_ARGS__ }
 /* At least one rule. */
