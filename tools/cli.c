@@ -69,7 +69,9 @@ int cli_parse(cli *c, int argc, char **argv) {
       const int rc = parse_option(c, argc, argv, &i);
       if (rc) return rc;
     } else {
+      const char *verbatim = c->command->verbatim;
       c->args[c->n_args++] = argv[i];
+      if (c->n_args == 1 && verbatim && !strcmp(argv[i], verbatim)) options = false;
     }
   }
   if (cli_flag(c, "help")) return CLI_OK;
@@ -81,6 +83,7 @@ int cli_parse(cli *c, int argc, char **argv) {
 }
 
 const char *cli_arg(const cli *c, uint32_t i) { return i < c->n_args ? c->args[i] : NULL; }
+uint32_t cli_args(const cli *c) { return c->n_args; }
 
 static const cli_given *given(const cli *c, const char *option) {
   for (uint32_t i = 0; i < c->n_given; i++)

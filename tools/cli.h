@@ -33,6 +33,7 @@ typedef struct cli_command {
   const char *examples;        /* one per line, each a whole command with a comment behind # */
   const cli_option *options;   /* ended by a NULL name; --config, --set, --json, --help are
                                   everybody's, unless a command has its own of that name */
+  const char *verbatim;        /* behind this first argument all words are arguments; or NULL */
   uint32_t min_args, max_args; /* positional */
   int (*run)(cli *c);
   void (*more_help)(void); /* prints what stands between options and examples; NULL: nothing */
@@ -41,12 +42,14 @@ typedef struct cli_command {
 /* Every command: its file defines cmd_NAME. The order is that of the overview. */
 #define CLI_COMMANDS(X)                                                                            \
   X(devices)                                                                                       \
-  X(doctor) X(config) X(train) X(generate) X(perplexity) X(convert) X(inspect) X(bench) X(plot)
+  X(doctor)                                                                                        \
+  X(config) X(train) X(generate) X(perplexity) X(convert) X(inspect) X(bench) X(plot) X(plugin)
 #define CLI_DECLARE_(name) extern const cli_command cmd_##name;
 CLI_COMMANDS(CLI_DECLARE_)
 
-/* Positional argument |i|, NULL beyond the last. */
+/* Positional argument |i|, NULL beyond the last; and how many there are. */
 const char *cli_arg(const cli *c, uint32_t i);
+uint32_t cli_args(const cli *c);
 /* Value of an option, |otherwise| when not given. */
 const char *cli_text(const cli *c, const char *option, const char *otherwise);
 /* Value number |i| of an option that may be given many times, NULL beyond the last. */
