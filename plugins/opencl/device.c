@@ -1,0 +1,144 @@
+/* device.c -- the open device: context, limits, options. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "host.h"
+
+#define DUMMY_BYTES 4096
+
+static forge_status read_switch(const char *key, const char *text, bool *out) {
+  static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    if (strcasecmp(text, words[i])) continue;
+    *out = i & 1;
+    return FORGE_OK;
+  }
+  return ocl_fail(FORGE_E_INVALID, "opencl: option %s is \"%s\"; give yes or no", key, text);
+}
+
+static forge_status read_options(const char *const *options, forge_dev *dev) {
+  const char *folder = "";
+  bool cache = true;
+  for (; options && options[0]; options += 2) {
+    forge_status status = FORGE_OK;
+    if (!strcmp(options[0], "cache_dir"))
+      folder = options[1];
+    else if (!strcmp(options[0], "cache"))
+      status = read_switch(options[0], options[1], &cache);
+    else if (!strcmp(options[0], "build_options"))
+      snprintf(dev->options, sizeof dev->options, "%s", options[1]);
+    else if (!strcmp(options[0], "only_primitives"))
+      status = read_switch(options[0], options[1], &dev->only_primitives);
+    else
+      status = ocl_fail(FORGE_E_INVALID,
+                        "opencl: unknown option \"%s\"; there are cache, cache_dir, build_options "
+                        "and only_primitives",
+                        options[0]);
+    if (status) return status;
+  }
+  if (cache) ocl_disk_folder(folder, dev->cache, sizeof dev->cache);
+  return FORGE_OK;
+}
+
+static uint64_t number(const forge_dev *dev, cl_device_info what, size_t bytes) {
+  uint64_t n = 0;
+  ocl_cl.GetDeviceInfo(dev->id, what, bytes, &n, NULL);
+  return n;
+}
+
+static void read_limits(forge_dev *dev) {
+  dev->caps.is_cpu = number(dev, CL_DEVICE_TYPE, sizeof(cl_device_type)) & CL_DEVICE_TYPE_CPU;
+  dev->caps.fp64 = number(dev, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof(cl_device_fp_config)) != 0;
+  dev->caps.units = (uint32_t)number(dev, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(cl_uint));
+  dev->caps.max_group = (uint32_t)number(dev, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(size_t));
+  dev->caps.local_bytes = number(dev, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(cl_ulong));
+  dev->max_alloc = number(dev, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
+  dev->mem_align = number(dev, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(cl_uint)) / 8;
+  if (!dev->mem_align) dev->mem_align = 128;
+  ocl_cl.GetDeviceInfo(dev->id, CL_DEVICE_NAME, sizeof dev->name - 1, dev->name, NULL);
+  ocl_cl.GetDeviceInfo(dev->id, CL_DRIVER_VERSION, sizeof dev->driver - 1, dev->driver, NULL);
+}
+
+/* Rounding as the ABI wants it, where the device offers a choice. */
+static void add_options(forge_dev *dev) {
+  const uint64_t f32 = number(dev, CL_DEVICE_SINGLE_FP_CONFIG, sizeof(cl_device_fp_config));
+  char user[sizeof dev->options];
+  snprintf(user, sizeof user, "%s", dev->options);
+  snprintf(dev->options, sizeof dev->options, "-cl-std=CL1.2%s%s%s%s",
+           f32 & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt"
+                                                     : "",
+           dev->caps.fp64 ? " -DOCL_FP64" : "", user[0] ? " " : "", user);
+}
+
+static forge_status open_context(forge_dev *dev) {
+  cl_int code;
+  const cl_context_properties platform[] = {CL_CONTEXT_PLATFORM,
+                                            (cl_context_properties)dev->platform, 0};
+  dev->context = ocl_cl.CreateContext(platform, 1, &dev->id, NULL, NULL, &code);
+  if (code) return ocl_fail_cl(code, "opencl: no context on %s", dev->name);
+  dev->own = ocl_cl.CreateCommandQueue(dev->context, dev->id, 0, &code);
+  if (code) return ocl_fail_cl(code, "opencl: no command queue on %s", dev->name);
+  dev->dummy = ocl_cl.CreateBuffer(dev->context, CL_MEM_READ_WRITE, DUMMY_BYTES, NULL, &code);
+  if (code) return ocl_fail_cl(code, "opencl: no memory on %s", dev->name);
+  return FORGE_OK;
+}
+
+forge_status ocl_dev_open(uint32_t ordinal, const char *const *options, forge_dev **out) {
+  forge_dev *dev = ocl_alloc(sizeof *dev);
+  if (!dev) return FORGE_E_OOM;
+  pthread_mutex_init(&dev->lock, NULL);
+  pthread_cond_init(&dev->built, NULL);
+  dev->source = (forge_timeline_source){ocl_host, &ocl_events, dev};
+  forge_status status = read_options(options, dev);
+  if (!status) status = ocl_find_device(ordinal, &dev->platform, &dev->id);
+  if (!status) {
+    read_limits(dev);
+    add_options(dev);
+    status = open_context(dev);
+  }
+  if (status)
+    ocl_dev_close(dev);
+  else
+    *out = dev;
+  return status;
+}
+
+void ocl_dev_close(forge_dev *dev) {
+  if (!dev) return;
+  ocl_builds_free(dev);
+  if (dev->dummy) ocl_cl.ReleaseMemObject(dev->dummy);
+  if (dev->own) ocl_cl.ReleaseCommandQueue(dev->own);
+  if (dev->context) ocl_cl.ReleaseContext(dev->context);
+  pthread_cond_destroy(&dev->built);
+  pthread_mutex_destroy(&dev->lock);
+  ocl_free(dev);
+}
+
+forge_status ocl_dev_query(forge_dev *dev, uint32_t key, uint64_t arg, forge_value *out) {
+  (void)arg;
+  *out = (forge_value){.kind = FORGE_VALUE_U64, .status = FORGE_KNOWN};
+  switch (key) {
+  case FORGE_QUERY_PEER: out->v.u = 0; return FORGE_OK;
+  case FORGE_QUERY_COMPUTE_UNITS: out->v.u = dev->caps.units; return FORGE_OK;
+  case FORGE_QUERY_HOST_VISIBLE: out->v.u = 0; return FORGE_OK;
+  case FORGE_QUERY_ISA:
+    out->kind = FORGE_VALUE_STRING;
+    out->v.s = "OpenCL C 1.2";
+    return FORGE_OK;
+  default: return ocl_fail(FORGE_E_UNSUPPORTED, "opencl: unknown query %" PRIu32, key);
+  }
+}
+
+forge_status ocl_check_alive(const forge_dev *dev) {
+  if (!atomic_load(&dev->lost)) return FORGE_OK;
+  return ocl_fail(FORGE_E_DEVICE_LOST, "opencl: %s is gone; close it and open it again", dev->name);
+}
+
+static forge_status lose(forge_dev *dev) {
+  atomic_store(&dev->lost, true);
+  return FORGE_OK;
+}
+
+const forge_block_testing_v0 ocl_testing = {.n_slots = 1, .lose = lose};
