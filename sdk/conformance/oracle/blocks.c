@@ -55,7 +55,18 @@ static void put_half(uint8_t *p, double x) {
 static double scale_number(uint64_t r, int scales) {
   static const double extreme[] = {0.0, 5.9604644775390625e-8, -6.1035e-5, 65504.0, -65504.0, 1.0};
   if (scales == BLOCK_EXTREME) return extreme[r % 6];
+  if (scales == BLOCK_WHOLE) return r & 1 ? 1.0 : -1.0;
   return (r & 1 ? 1.0 : -1.0) * (0.01 + 0.09 * (double)(r % 1000) / 1000.0);
+}
+
+/* Scales of one and small numbers in the types that have their numbers in whole bytes. */
+static void make_whole(uint8_t dtype, uint8_t *b) {
+  if (dtype == FORGE_Q8_0)
+    for (int i = 2; i < 34; i++) b[i] = (uint8_t)((int8_t)b[i] / 16);
+  if (dtype == FORGE_Q4_K)
+    for (int i = 4; i < 16; i++) b[i] &= 0x03;
+  if (dtype == FORGE_Q6_K)
+    for (int i = 192; i < 208; i++) b[i] = (uint8_t)((int8_t)b[i] / 64);
 }
 
 /* In extreme blocks whole stretches hold one byte, so that sums reach their ends too. */
@@ -75,6 +86,7 @@ void block_random(rig_tensor *t, uint64_t seed, int scales) {
   for (uint64_t at = 0; at + bytes <= t->bytes; at += bytes) {
     uint8_t *b = t->data + at;
     fill_block(b, bytes, &s, scales);
+    if (scales == BLOCK_WHOLE) make_whole(t->t.dtype, b);
     put_half(t->t.dtype == FORGE_Q6_K ? b + 208 : b, scale_number(next(&s), scales));
     if (t->t.dtype == FORGE_Q4_K) put_half(b + 2, scale_number(next(&s), scales));
   }

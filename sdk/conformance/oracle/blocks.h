@@ -11,10 +11,10 @@ double block_element(uint8_t dtype, const uint8_t *block, int i);
 /* How the scales of a block come out. */
 enum {
   BLOCK_ORDINARY, /* about 0.01 to 0.1, of both signs */
+  BLOCK_WHOLE,    /* elements are small whole numbers, so that their sums are exact in f32 */
   BLOCK_EXTREME,  /* zeros, denormals, the largest halves, the ends of all small numbers */
 };
-/* Fills a tensor of a block type with bytes that name every bit pattern a block may have and whose
- * scales are finite. */
+/* Fills a tensor of a block type with arbitrary blocks whose scales are finite. */
 void block_random(rig_tensor *t, uint64_t seed, int scales);
 
 #endif

@@ -55,8 +55,27 @@ static void softmax(const double *x, int64_t n, double scale, double *y) {
   for (int64_t i = 0; i < n && sum != 0.0; i++) y[i] /= sum;
 }
 
-/* Columns of the k first, by looking for each among those not taken. */
+/* Columns of the k first: by looking for each among those not taken, or, where k is most of the
+ * row, out of all of them in order. */
+static int by_rank(const void *a, const void *b, void *row) {
+  const double *x = row;
+  const int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
+  return before(x[i], x[j]) ? -1 : before(x[j], x[i]) ? 1 : i < j ? -1 : i > j;
+}
+
+static void sorted_columns(const double *x, int64_t n, int64_t k, int64_t *column) {
+  int64_t *all = rig_zalloc((uint64_t)n * sizeof *all);
+  for (int64_t i = 0; i < n; i++) all[i] = i;
+  qsort_r(all, (size_t)n, sizeof *all, by_rank, (void *)(uintptr_t)x);
+  memcpy(column, all, (size_t)k * sizeof *all);
+  free(all);
+}
+
 static void first_columns(const double *x, int64_t n, int64_t k, int64_t *column) {
+  if (k > 16) {
+    sorted_columns(x, n, k, column);
+    return;
+  }
   bool *taken = rig_zalloc(((size_t)n + 1) * sizeof *taken);
   for (int64_t j = 0; j < k; j++) {
     int64_t best = -1;

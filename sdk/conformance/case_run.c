@@ -1,0 +1,154 @@
+/* case_run.c -- see cases.h: running a call and judging what came out. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+
+case_run case_begin(const char *what) { return (case_run){.r = rig_open(), .what = what}; }
+
+rig_op call_op(const op_call *c) {
+  return RIG_OP(c->op, &c->attr, c->attr_bytes, c->in, c->n_in, c->out, c->n_out);
+}
+
+bool case_offered(case_run *run, const op_call *c) {
+  const rig_op op = call_op(c);
+  const rig_how how = {.scalar = c->scalar, .n_scalar = c->n_scalar};
+  forge_support answer = {0};
+  rig_support_how(run->r, &op, 1, &how, &answer);
+  if (answer.answer == FORGE_SUPPORT_NATIVE) return true;
+  if (!run->left_out++)
+    snprintf(run->reason, sizeof run->reason, "%s is %s: %s", rig_op_name(c->op),
+             answer.answer == FORGE_SUPPORT_NO ? "NO" : "DECOMPOSED",
+             rig_reason_name(answer.reason));
+  return false;
+}
+
+/* ---- the oracle's part ---- */
+
+expected call_expected(const op_call *c) {
+  expected e = {{NULL}, {NULL}};
+  ref *in[CASE_MOST_IN] = {NULL};
+  for (uint32_t k = 0; k < c->n_in; k++) in[k] = ref_of(c->in[k]);
+  for (uint32_t k = 0; k < c->n_out; k++)
+    if (c->out[k]) e.want[k] = ref_make(c->out[k]->t.rank, c->out[k]->t.dim);
+  CHECK(ref64_run(c->op, &c->attr, (const ref *const *)in, c->n_in, e.want, c->n_out, c->scalar),
+        "the suite has no oracle for op %u", c->op);
+  call_limits(c, e.want, e.limit);
+  for (uint32_t k = 0; k < c->n_in; k++) ref_free(in[k]);
+  return e;
+}
+
+void expected_free(expected *e) {
+  for (uint32_t k = 0; k < CASE_MOST_OUT; k++) {
+    ref_free(e->want[k]);
+    ref_free(e->limit[k]);
+  }
+}
+
+/* ---- comparing ---- */
+
+/* Half the distance between neighbours of the type at |x|. */
+static double half_unit(uint8_t dtype, double x) {
+  const double a = fabs(x);
+  switch (dtype) {
+  case FORGE_F32: return fmax(a * 0x1p-24, 0x1p-150);
+  case FORGE_F16: return fmax(a * 0x1p-11, 0x1p-25);
+  case FORGE_BF16: return fmax(a * 0x1p-8, 0x1p-134);
+  default: return 0.0;
+  }
+}
+
+static double largest_of(uint8_t dtype) {
+  return dtype == FORGE_F16 ? 65504.0 : dtype == FORGE_BF16 ? 0x1.fep127 : (double)FLT_MAX;
+}
+
+/* |want| as the type holds it: rounded once. */
+static double rounded(uint8_t dtype, double want) {
+  uint8_t bytes[8] = {0};
+  rig_tensor t = {.t = {.dtype = dtype}, .data = bytes, .bytes = 8};
+  rig_set(&t, 0, want);
+  return rig_get(&t, 0);
+}
+
+static bool is_float(uint8_t dtype) {
+  return dtype == FORGE_F32 || dtype == FORGE_F16 || dtype == FORGE_BF16;
+}
+
+static bool agrees(uint8_t dtype, double got, double want, double limit) {
+  if (isnan(want) || isnan(got)) return isnan(want) && isnan(got);
+  const double near = rounded(dtype, want);
+  if (got == near) return true;
+  if (is_float(dtype) && fabs(got) <= FLT_MIN && fabs(want) <= FLT_MIN && dtype != FORGE_F16)
+    return true; /* denormal results may be flushed */
+  if (limit == 0.0) return false;
+  if (isinf(near))
+    return !isinf(want) && fabs(got) >= largest_of(dtype) * 0.999 && got * want > 0.0;
+  if (isinf(got)) return fabs(want) >= largest_of(dtype) * 0.999 && got * want > 0.0;
+  return fabs(got - want) <= limit + half_unit(dtype, want);
+}
+
+static const char *index_words(const rig_tensor *t, int64_t i) {
+  static char text[120];
+  int64_t index[FORGE_MAX_RANK], n = 0;
+  for (int k = t->t.rank - 1; k >= 0; k--) {
+    index[k] = i % t->t.dim[k];
+    i /= t->t.dim[k];
+  }
+  text[0] = 0;
+  for (int k = 0; k < t->t.rank; k++)
+    n += snprintf(text + n, sizeof text - (size_t)n, k ? ",%lld" : "%lld", (long long)index[k]);
+  return text;
+}
+
+static int64_t count_wrong(const rig_tensor *y, const ref *want, const ref *limit) {
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < ref_count(want); i++)
+    wrong += !agrees(y->t.dtype, rig_get(y, i), want->v[i], limit->v[i]);
+  return wrong;
+}
+
+void case_compare(const case_run *run, const op_call *c, const expected *e) {
+  for (uint32_t k = 0; k < c->n_out; k++) {
+    const rig_tensor *y = c->out[k];
+    for (int64_t i = 0; y && i < ref_count(e->want[k]); i++) {
+      const double got = rig_get(y, i), want = e->want[k]->v[i], limit = e->limit[k]->v[i];
+      if (!agrees(y->t.dtype, got, want, limit))
+        test_fail("%s, %s, %s: y%u[%s] is %.9g and should be %.9g, give or take %.3g; %lld of %lld "
+                  "elements are wrong",
+                  rig_op_name(c->op), run->what, call_words(c), k, index_words(y, i), got, want,
+                  limit > 0.0 ? limit + half_unit(y->t.dtype, want) : 0.0,
+                  (long long)count_wrong(y, e->want[k], e->limit[k]),
+                  (long long)ref_count(e->want[k]));
+    }
+  }
+}
+
+/* ---- a case ---- */
+
+bool case_check_how(case_run *run, op_call *c, const rig_how *how) {
+  if (!case_offered(run, c)) return false;
+  test_at("%s, %s, %s", rig_op_name(c->op), run->what, call_words(c));
+  const rig_op op = call_op(c);
+  expected e = call_expected(c);
+  rig_must_how(run->r, &op, 1, how);
+  case_compare(run, c, &e);
+  expected_free(&e);
+  run->done++;
+  return true;
+}
+
+bool case_check(case_run *run, op_call *c) {
+  const rig_how how = {.scalar = c->scalar, .n_scalar = c->n_scalar};
+  return case_check_how(run, c, &how);
+}
+
+void case_end(case_run *run) {
+  if (run->left_out && !run->done) test_unsupported("%s", run->reason);
+  if (run->left_out)
+    test_note("%u of %u cases are not offered; the first: %s", run->left_out,
+              run->left_out + run->done, run->reason);
+  rig_close(run->r);
+}
