@@ -79,13 +79,21 @@ static inline void element_write(uint8_t dtype, uint8_t *p, double value) {
   }
 }
 
-/* The element |at| strides from the view's first one: row_start() plus a column times its stride.
- */
-static inline double get(const view *v, int64_t at) {
-  return element_read(v->t.dtype, v->data + at * packing_of(v->t.dtype).bytes);
+/* Elements of a plain type |step| bytes apart: a row of a tensor, or any other walk along one
+ * dimension. */
+typedef struct line {
+  uint8_t *data;
+  int64_t step;
+  uint8_t dtype;
+} line;
+
+static inline line line_of(const view *v, int64_t row) {
+  const int64_t bytes = packing_of(v->t.dtype).bytes;
+  return (line){v->data + row_start(&v->t, row) * bytes, column_stride(&v->t) * bytes, v->t.dtype};
 }
-static inline void put(const view *v, int64_t at, double value) {
-  element_write(v->t.dtype, v->data + at * packing_of(v->t.dtype).bytes, value);
+static inline double get(line l, int64_t i) { return element_read(l.dtype, l.data + i * l.step); }
+static inline void put(line l, int64_t i, double value) {
+  element_write(l.dtype, l.data + i * l.step, value);
 }
 
 #endif

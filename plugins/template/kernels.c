@@ -17,10 +17,9 @@ static uint8_t fill_supports(const call *c) {
 static void fill(const call *c) {
   const view *y = &c->out[0];
   const forge_attr_fill *attr = c->attr;
-  const int64_t columns = columns_of(&y->t), step = column_stride(&y->t);
   for (int64_t r = 0; r < rows_of(&y->t); r++) {
-    const int64_t at = row_start(&y->t, r);
-    for (int64_t i = 0; i < columns; i++) put(y, at + i * step, attr->value);
+    const line to = line_of(y, r);
+    for (int64_t i = 0; i < columns_of(&y->t); i++) put(to, i, attr->value);
   }
 }
 

@@ -67,14 +67,19 @@ static inline int64_t rows_of(const forge_tensor *t) {
   return n;
 }
 
-/* Where row |row| begins, in elements. */
-static inline int64_t row_start(const forge_tensor *t, int64_t row) {
+/* Where number |i| of the first |dims| dimensions begins, the last of them moving fastest; in
+ * elements. */
+static inline int64_t start_of(const forge_tensor *t, int dims, int64_t i) {
   int64_t at = 0;
-  for (int k = t->rank - 2; k >= 0; k--) {
-    at += row % t->dim[k] * t->stride[k];
-    row /= t->dim[k];
+  for (int k = dims - 1; k >= 0; k--) {
+    at += i % t->dim[k] * t->stride[k];
+    i /= t->dim[k];
   }
   return at;
+}
+
+static inline int64_t row_start(const forge_tensor *t, int64_t row) {
+  return start_of(t, t->rank - 1, row);
 }
 
 static inline uint8_t *row_of(const view *v, int64_t row) {
