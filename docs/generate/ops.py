@@ -33,6 +33,10 @@ mostly different from each other, so that you see where each extent comes from.
 **Reading a gradient.** The lines the core appends for one op when a builder is differentiated: `dy` flows in, `dx` flows out. They may hold
 composites, which are expanded in turn where a device lacks them. All gradients are F32.
 
+**Reading a bound.** It is how far the conformance suite lets a result be from the exact one (`sdk/conformance/bounds.def`): `(fixed +
+growth * sqrt(terms)) * 2^-24` of the size named, plus half a unit of the output's type; terms are the products or summands that meet
+in one element.
+
 **Common to all ops.** Sums are accumulated in f32 or wider. Tensors may be strided. An extent of zero does nothing. Rounding and order are what the
 op's section says; where it says nothing, the result is within the bounds of the conformance suite, and `DETERMINISTIC` asks for the same
 bits each time.
@@ -116,6 +120,23 @@ def check(op, ref, tensors, facts, attributes, header):
             stop(f"{name}: forge_attr_{ref['attributes']} has {have}, op_attribute.csv says otherwise")
 
 
+SIZES = {"WANT": "the exact value", "ONE": "1 + the exact value", "PEAK": "1 + the output's largest value",
+         "SUM": "the op over the absolute values of its inputs", "OWN": "a size of its own (`bounds.c`)"}
+
+
+def bound_line(row):
+    fixed, growth, size, why = row
+    if fixed == growth == "0":
+        return f"**Bound.** One rounding ({why})."
+    factor = fixed if growth == "0" else f"({fixed} + {growth} * sqrt(terms))"
+    return f"**Bound.** `{factor} * 2^-24` of {SIZES[size]} ({why})."
+
+
+def read_bounds(path):
+    text = path.read_text()
+    return {m[0]: m[1:] for m in re.findall(r'^BOUND\((\w+), (\d+), (\d+), (\w+),\s*"([^"]*)"\)', text, re.M)}
+
+
 def cell(text):
     return text.replace("|", "\\|")
 
@@ -148,7 +169,7 @@ def listing(cases):
     return lines
 
 
-def section(op, ref, tensors, attributes, facts, header):
+def section(op, ref, tensors, attributes, facts, header, bound):
     name = op["name"]
     lines = [f"## {name}", "", f"{op['class']}, number {op['number']}: {op['text']}", ""]
     lines += tensor_table(tensors)
@@ -160,6 +181,7 @@ def section(op, ref, tensors, attributes, facts, header):
     for title, column in (("Special cases", "special"), ("Rounding and order", "order")):
         if ref[column]:
             lines += ["", f"**{title}.** {ref[column]}"]
+    lines += ["", bound_line(bound)]
     if facts["composite"]:
         lines += ["", "**Decomposition.**"] + listing(facts["expansions"])
     lines += ["", "**Gradient.** " + ref["gradient"]] if ref["gradient"] else ["", "**Gradient.**"]
@@ -182,16 +204,19 @@ def write(program, source):
     reference = {r["name"]: r for r in read(registry / "op_reference.csv")}
     tensors, attributes = read(registry / "op_tensor.csv"), read(registry / "op_attribute.csv")
     facts = json.loads(subprocess.run([program], check=True, stdout=subprocess.PIPE).stdout)
+    bounds = read_bounds(source / "sdk" / "conformance" / "bounds.def")
     header = Header(source / "abi" / "forge" / "ops.h", sorted(names, key=len, reverse=True))
     out = HEAD.split("\n") + contents(ops)
     for op in ops:
         name = op["name"]
         if name not in reference or reference[name]["number"] != op["number"] or name not in facts:
             stop(f"{name}: missing in op_reference.csv or docs/generate/cases.c, or its number differs")
+        if name not in bounds:
+            stop(f"{name}: no bound in sdk/conformance/bounds.def")
         mine = [t for t in tensors if t["op"] == name]
         own = [a for a in attributes if a["struct"] == reference[name]["attributes"]]
         check(op, reference[name], mine, facts[name], own, header)
-        out += section(op, reference[name], mine, own, facts[name], header)
+        out += section(op, reference[name], mine, own, facts[name], header, bounds[name])
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in out)).rstrip() + "\n"
 
 
