@@ -307,6 +307,7 @@ static forge_status check(parser *p) {
   if (m->abi_major < 0) return WRONG(p, "[%s] has no abi_major", title(m));
   if (m->abi_minor_max < 0) m->abi_minor_max = m->abi_minor_min;
   if (m->abi_minor_max < m->abi_minor_min) return WRONG(p, "abi_minor_max is below abi_minor_min");
+  if (m->is_layer) m->in_process = true; /* it has nothing to probe */
   TRY(check_variants(p));
   return check_options(p);
 }
