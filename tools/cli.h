@@ -43,7 +43,8 @@ typedef struct cli_command {
 #define CLI_COMMANDS(X)                                                                            \
   X(devices)                                                                                       \
   X(doctor)                                                                                        \
-  X(config) X(train) X(generate) X(perplexity) X(convert) X(inspect) X(bench) X(plot) X(plugin)
+  X(config)                                                                                        \
+  X(train) X(generate) X(perplexity) X(convert) X(inspect) X(bench) X(plot) X(lint) X(plugin)
 #define CLI_DECLARE_(name) extern const cli_command cmd_##name;
 CLI_COMMANDS(CLI_DECLARE_)
 
