@@ -19,11 +19,11 @@ static __attribute__((unused)) float *last_of(const done_op *op, uint32_t k) {
 }
 
 #if defined(BUG_WRONG_AT_ONE_SHAPE)
-/* A kernel with a special case for one row that is off by one in the last column. */
+/* A kernel for one row and 127 columns that forgets the last one's last product. */
 static void spoil(done_op *op) {
   const forge_tensor *y = output_of(op);
   if (op->op != FORGE_OP_MATMUL || !has_f32(op)) return;
-  if (y->rank == 2 && y->dim[0] == 1 && y->dim[1] > 1) *last_of(op, op->n_in) += 1;
+  if (y->rank == 2 && y->dim[0] == 1 && y->dim[1] == 127) *last_of(op, op->n_in) += 1;
 }
 #elif defined(BUG_WRITES_PAST_END)
 /* "<=" in the loop of an elementwise kernel. */
@@ -98,6 +98,40 @@ static void spoil(done_op *op) {
   if (op->op != FORGE_OP_UNARY || kind_of(op) != FORGE_UNARY_NEG || !has_f32(op)) return;
   for (int64_t i = 0; x->dtype == FORGE_F32 && i < elements_of(x); i++)
     *f32_at(op, op->n_in, i) = -((const float *)(const void *)op->data[0])[i];
+}
+#elif defined(BUG_TRUNCATES)
+/* F32 to BF16 by cutting off the lower half. */
+static void spoil(done_op *op) {
+  const forge_tensor *y = output_of(op);
+  if (op->op != FORGE_OP_CAST || op->t[0].dtype != FORGE_F32 || y->dtype != FORGE_BF16) return;
+  for (int64_t i = 0; i < elements_of(y); i++) {
+    uint32_t bits;
+    memcpy(&bits, f32_at(op, 0, i), sizeof bits);
+    const uint16_t upper = (uint16_t)(bits >> 16);
+    memcpy(op->data[1] + place_of(y, i), &upper, sizeof upper);
+  }
+}
+#elif defined(BUG_BAD_IDS_ARE_ZERO)
+/* Takes the first row for an id outside the table. */
+static void spoil(done_op *op) {
+  const forge_tensor *ids = &op->t[1], *y = output_of(op);
+  if (op->op != FORGE_OP_GATHER_ROWS || !has_f32(op) || op->t[0].dtype != FORGE_F32 ||
+      !op->t[0].dim[0])
+    return;
+  for (int64_t i = 0; i < elements_of(y); i++) {
+    const int64_t columns = y->dim[y->rank - 1], row = i / columns;
+    int32_t id;
+    memcpy(&id, op->data[1] + place_of(ids, row), sizeof id);
+    if (id < 0 || id >= op->t[0].dim[0]) *f32_at(op, 2, i) = *f32_at(op, 0, i % columns);
+  }
+}
+#elif defined(BUG_ORDER_BY_ROWS)
+/* A faster kernel for many rows that sums K in another order. */
+static void spoil(done_op *op) {
+  const forge_tensor *y = output_of(op);
+  if (op->op != FORGE_OP_MATMUL || !has_f32(op) || y->rank != 2 || y->dim[0] < 2) return;
+  for (int64_t i = 0; i < elements_of(y); i++)
+    *f32_at(op, op->n_in, i) = nextafterf(*f32_at(op, op->n_in, i), INFINITY);
 }
 #elif defined(BUG_IGNORES_SCALAR_EXTENTS)
 /* Computes over the largest extent, whatever the submit says. */
