@@ -49,15 +49,20 @@ static void judge_library(const char *library, lint_report *out) {
 }
 
 static void judge_paths(const char *tag, const char *paths, lint_report *out) {
+  bool here = false; /* an empty part is the folder a program was started in */
   while (paths && *paths) {
     const size_t n = strcspn(paths, ":");
-    if (strncmp(paths, "$ORIGIN", 7) != 0 && strncmp(paths, "${ORIGIN}", 9) != 0)
+    here |= n == 0;
+    if (n && strncmp(paths, "$ORIGIN", 7) != 0 && strncmp(paths, "${ORIGIN}", 9) != 0)
       lint_say(out, "FB-X9", LINT_FAIL,
                "clear it (cmake: CMAKE_SKIP_INSTALL_RPATH, INSTALL_RPATH), or begin with $ORIGIN",
                "its libraries are looked for in '%.*s' (%s), whoever may write there", (int)n,
                paths, tag);
     paths += n + (paths[n] == ':');
   }
+  if (here)
+    lint_say(out, "FB-X9", LINT_FAIL, "clear it (cmake: CMAKE_SKIP_RPATH for the plugin's target)",
+             "its libraries are looked for in the current folder: an empty part in its %s", tag);
 }
 
 /* ---- the C library's age ---- */

@@ -190,7 +190,7 @@ static void judge_loading(const elf_facts *f, lint_report *out) {
 /* What compilers put into every library. */
 static bool is_compilers(const elf_facts *f, const elf_hook *hook) {
   static const char *const own[] = {"frame_dummy", "__do_global_dtors_aux", "__do_init",
-                                    "__do_fini", "init_cpu_features"};
+                                    "__do_fini", "__cpu_indicator_init"};
   static const char *const sanitizers[] = {"asan.module_", "tsan.module_", "_sub_I_00099",
                                            "_sub_D_00099", "sancov.module_"};
   if (!hook->name) return false;
