@@ -115,6 +115,20 @@ inline float max16(float16 s) {
   return fmax(c.x, c.y);
 }
 
+/* Element |j| of q = element |i| of p, bit for bit; element |j| of q = the low bits of |b|. */
+#define COPY_1(q, j, p, i) (((__global uint *)(q))[j] = ((__global const uint *)(p))[i])
+#define COPY_2(q, j, p, i) (((__global ushort *)(q))[j] = ((__global const ushort *)(p))[i])
+#define COPY_3(q, j, p, i) COPY_2(q, j, p, i)
+#define COPY_4(q, j, p, i) COPY_1(q, j, p, i)
+#define COPY_5(q, j, p, i) (((__global uchar *)(q))[j] = ((__global const uchar *)(p))[i])
+#define COPY(type, q, j, p, i) CAT(COPY_, type)(q, j, p, i)
+#define PUT_1(q, j, b) (((__global uint *)(q))[j] = (b))
+#define PUT_2(q, j, b) (((__global ushort *)(q))[j] = (ushort)(b))
+#define PUT_3(q, j, b) PUT_2(q, j, b)
+#define PUT_4(q, j, b) PUT_1(q, j, b)
+#define PUT_5(q, j, b) (((__global uchar *)(q))[j] = (uchar)(b))
+#define PUT(type, q, j, b) CAT(PUT_, type)(q, j, b)
+
 /* ---- walks ---- */
 
 /* ocl_nd of opencl.h. */
@@ -127,10 +141,20 @@ typedef struct nd {
 /* Where element number |i| of tensor |k| is, in elements. */
 inline long nd_at(const nd *s, int k, long i) {
   long at = 0;
-  for (int d = 0; d + 1 < s->rank; d++) {
-    const long q = i / s->dim[d];
-    at += (i - q * s->dim[d]) * s->stride[k][d];
-    i = q;
+  if (s->n <= INT_MAX) { /* short divisions are several times as fast */
+    uint left = (uint)i;
+    for (int d = 0; d + 1 < s->rank; d++) {
+      const uint dim = (uint)s->dim[d], q = left / dim;
+      at += (left - q * dim) * s->stride[k][d];
+      left = q;
+    }
+    i = left;
+  } else {
+    for (int d = 0; d + 1 < s->rank; d++) {
+      const long q = i / s->dim[d];
+      at += (i - q * s->dim[d]) * s->stride[k][d];
+      i = q;
+    }
   }
   return s->rank ? at + i * s->stride[k][s->rank - 1] : at;
 }
