@@ -32,7 +32,8 @@ function(forge_add_plugin name)
     target_link_options(forge-${name} PRIVATE -Wl,-z,defs) # a sanitizer's own symbols come with the program
   endif()
   set_target_properties(forge-${name} PROPERTIES PREFIX "" SUFFIX ".so" LIBRARY_OUTPUT_DIRECTORY ${dir}
-    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    SKIP_BUILD_RPATH ON INSTALL_RPATH "") # a plugin looks for nothing beside itself
   set_property(GLOBAL APPEND PROPERTY FORGE_PLUGINS forge-${name})
   if(ARG_NO_INSTALL)
     set(no_install NO_INSTALL)
