@@ -36,7 +36,7 @@ bool lint_no_memory(reader *r) {
 
 static bool is_text(const unsigned char *p, size_t n) {
   for (size_t i = 0; i < n && i < 64; i++)
-    if (p[i] < 32 && !strchr("\n\r\t\f", p[i])) return false;
+    if (!p[i] || (p[i] < 32 && !strchr("\n\r\t\f", p[i]))) return false;
   return true;
 }
 
