@@ -22,8 +22,8 @@ static forge_status want_both(ocl_plan *plan, const char *dense, const char *str
   return status ? status : ocl_want(plan, FILE_NAME, strided, "%s", options);
 }
 
-static const char *types(const ocl_view *x, const ocl_view *y, char out[48]) {
-  return snprintf(out, 48, "-DX=%u -DY=%u", x->t.dtype, y->t.dtype), out;
+static const char *types(const char *op, const ocl_view *x, const ocl_view *y, char out[48]) {
+  return snprintf(out, 48, "-DOP_%s -DX=%u -DY=%u", op, x->t.dtype, y->t.dtype), out;
 }
 
 static bool is_moving(const forge_tensor *t) {
@@ -77,7 +77,8 @@ static uint8_t copy_support(const ocl_call *c) {
 static forge_status copy_plan(ocl_plan *plan, const ocl_call *c) {
   char options[48];
   const uint32_t bytes = ocl_type_bytes(c->in[0].t.dtype);
-  snprintf(options, sizeof options, "-DX=%u -DY=%u", ocl_raw_type(bytes), ocl_raw_type(bytes));
+  snprintf(options, sizeof options, "-DOP_COPY -DX=%u -DY=%u", ocl_raw_type(bytes),
+           ocl_raw_type(bytes));
   return want_both(plan, "copy_dense", "copy_nd", options);
 }
 
@@ -103,7 +104,7 @@ static uint8_t cast_support(const ocl_call *c) {
 static forge_status cast_plan(ocl_plan *plan, const ocl_call *c) {
   char options[48];
   if (c->in[0].t.dtype == c->out[0].t.dtype) return copy_plan(plan, c);
-  return want_both(plan, "cast_dense", "cast_nd", types(&c->in[0], &c->out[0], options));
+  return want_both(plan, "cast_dense", "cast_nd", types("CAST", &c->in[0], &c->out[0], options));
 }
 
 /* ---- FILL ---- */
@@ -155,7 +156,7 @@ static uint8_t fill_support(const ocl_call *c) {
 static forge_status fill_plan(ocl_plan *plan, const ocl_call *c) {
   char options[48];
   const uint8_t raw = ocl_raw_type(ocl_type_bytes(c->out[0].t.dtype));
-  snprintf(options, sizeof options, "-DX=%u -DY=%u", raw, raw);
+  snprintf(options, sizeof options, "-DOP_FILL -DX=%u -DY=%u", raw, raw);
   return want_both(plan, "fill_dense", "fill_nd", options);
 }
 
@@ -184,7 +185,8 @@ static uint8_t binary_support(const ocl_call *c) {
 
 static forge_status binary_plan(ocl_plan *plan, const ocl_call *c) {
   char options[48];
-  return want_both(plan, "binary_dense", "binary_nd", types(&c->in[0], &c->out[0], options));
+  return want_both(plan, "binary_dense", "binary_nd",
+                   types("BINARY", &c->in[0], &c->out[0], options));
 }
 
 static forge_status binary_launch(ocl_launch *l, const ocl_call *c) {
@@ -207,7 +209,7 @@ static uint8_t unary_support(const ocl_call *c) {
 
 static forge_status unary_plan(ocl_plan *plan, const ocl_call *c) {
   char options[48];
-  return want_both(plan, "unary_dense", "unary_nd", types(&c->in[0], &c->out[0], options));
+  return want_both(plan, "unary_dense", "unary_nd", types("UNARY", &c->in[0], &c->out[0], options));
 }
 
 /* CAST too, which has no kind. */
@@ -231,8 +233,8 @@ static uint8_t axpby_support(const ocl_call *c) {
 
 static forge_status axpby_plan(ocl_plan *plan, const ocl_call *c) {
   char options[48];
-  snprintf(options, sizeof options, "-DX=%u -DY=%u -DZ=%u", c->in[0].t.dtype, c->out[0].t.dtype,
-           c->in[1].t.dtype);
+  snprintf(options, sizeof options, "-DOP_AXPBY -DX=%u -DY=%u -DZ=%u", c->in[0].t.dtype,
+           c->out[0].t.dtype, c->in[1].t.dtype);
   return want_both(plan, "axpby_dense", "axpby_nd", options);
 }
 
@@ -264,9 +266,9 @@ static uint8_t mask_support(const ocl_call *c) {
 }
 
 static forge_status mask_plan(ocl_plan *plan, const ocl_call *c) {
-  const bool tensor = ((const forge_attr_mask *)c->attr)->kind == FORGE_MASK_TENSOR;
-  return ocl_want(plan, FILE_NAME, tensor ? "mask_tensor" : "mask_limit", "-DX=%u -DY=%u",
-                  FORGE_F32, FORGE_F32);
+  if (((const forge_attr_mask *)c->attr)->kind == FORGE_MASK_TENSOR)
+    return ocl_want(plan, FILE_NAME, "mask_tensor", "-DOP_MASK_TENSOR");
+  return ocl_want(plan, FILE_NAME, "mask_limit", "-DOP_MASK_LIMIT");
 }
 
 static void mask_limit(ocl_launch *l, const ocl_call *c, uint32_t kind) {

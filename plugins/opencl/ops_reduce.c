@@ -27,11 +27,12 @@ static uint8_t reduce_support(const ocl_call *c) {
 static forge_status reduce_plan(ocl_plan *plan, const ocl_call *c) {
   const uint32_t x = c->in[0].t.dtype, y = c->out[0].t.dtype, wg = group_size(c);
   if (((const forge_attr_reduce *)c->attr)->kind == FORGE_REDUCE_ARGMAX)
-    return ocl_want(plan, "reduce", "argmax", "-DX=%u -DY=%u -DWG=%u", x, FORGE_F32, wg);
+    return ocl_want(plan, "reduce", "argmax", "-DOP_ARGMAX -DX=%u -DY=%u -DWG=%u", x, FORGE_F32,
+                    wg);
   const forge_status status =
-      ocl_want(plan, "reduce", "reduce_group", "-DX=%u -DY=%u -DWG=%u", x, y, wg);
+      ocl_want(plan, "reduce", "reduce_group", "-DOP_REDUCE -DX=%u -DY=%u -DWG=%u", x, y, wg);
   if (status) return status;
-  return ocl_want(plan, "reduce", "reduce_item", "-DX=%u -DY=%u -DWG=%u", x, y, wg);
+  return ocl_want(plan, "reduce", "reduce_item", "-DOP_REDUCE -DX=%u -DY=%u -DWG=%u", x, y, wg);
 }
 
 /* |v| with only the dims whose bit is set in |dims|. */
@@ -100,7 +101,7 @@ static uint8_t softmax_support(const ocl_call *c) {
 }
 
 static forge_status softmax_plan(ocl_plan *plan, const ocl_call *c) {
-  return ocl_want(plan, "reduce", "softmax", "-DX=1 -DY=1 -DWG=%u", group_size(c));
+  return ocl_want(plan, "reduce", "softmax", "-DOP_SOFTMAX -DX=1 -DY=1 -DWG=%u", group_size(c));
 }
 
 static forge_status softmax_launch(ocl_launch *l, const ocl_call *c) {
@@ -129,7 +130,7 @@ static uint8_t topk_support(const ocl_call *c) {
 }
 
 static forge_status topk_plan(ocl_plan *plan, const ocl_call *c) {
-  return ocl_want(plan, "reduce", "topk", "-DX=1 -DY=1 -DWG=%u", group_size(c));
+  return ocl_want(plan, "reduce", "topk", "-DOP_TOPK -DX=1 -DY=1 -DWG=%u", group_size(c));
 }
 
 static forge_status topk_launch(ocl_launch *l, const ocl_call *c) {

@@ -14,7 +14,8 @@ static uint8_t gather_support(const ocl_call *c) {
 }
 
 static forge_status gather_plan(ocl_plan *plan, const ocl_call *c) {
-  return ocl_want(plan, "rows", "gather", "-DX=%u -DY=%u", c->in[0].t.dtype, c->out[0].t.dtype);
+  return ocl_want(plan, "rows", "gather", "-DOP_GATHER -DX=%u -DY=%u", c->in[0].t.dtype,
+                  c->out[0].t.dtype);
 }
 
 static forge_status gather_launch(ocl_launch *l, const ocl_call *c) {
@@ -56,11 +57,11 @@ static uint8_t scatter_support(const ocl_call *c) {
 
 static forge_status scatter_plan(ocl_plan *plan, const ocl_call *c) {
   const uint8_t type = c->out[0].t.dtype, raw = ocl_raw_type(ocl_type_bytes(type));
-  forge_status status = ocl_want(plan, "rows", "scatter_chain", "-DX=1 -DY=%u", type);
-  if (!status) status = ocl_want(plan, "rows", "scatter", "-DX=1 -DY=%u", type);
+  forge_status status = ocl_want(plan, "rows", "scatter_chain", "-DOP_SCATTER -DX=1 -DY=%u", type);
+  if (!status) status = ocl_want(plan, "rows", "scatter", "-DOP_SCATTER -DX=1 -DY=%u", type);
   if (!status)
-    status = ocl_want(plan, "elementwise", c->in[0].there ? "copy_nd" : "fill_nd", "-DX=%u -DY=%u",
-                      raw, raw);
+    status = ocl_want(plan, "elementwise", c->in[0].there ? "copy_nd" : "fill_nd",
+                      "-DOP_%s -DX=%u -DY=%u", c->in[0].there ? "COPY" : "FILL", raw, raw);
   ocl_scratch(plan, 8 * (uint64_t)c->in[1].t.dim[0]);
   return status;
 }

@@ -1,5 +1,5 @@
 /* elementwise.cl -- an element of the output per work-item. -DX: type of what is read, -DY: of what
- * is written. Each kernel is there twice: for tensors without gaps (_dense) and for any strides. */
+ * is written, -DOP_..: which kernels, since some drivers compile all there are. Each kernel is there twice: for tensors without gaps (_dense) and for any strides. */
 
 #define AT_DENSE(k) i
 #define AT_ND(k)    nd_at(&s, k, i)
@@ -9,6 +9,7 @@
 
 /* ---- moving ---- */
 
+#ifdef OP_COPY
 #define COPY_KERNEL(name, AT)                                                                      \
   __kernel void name(const nd s, TENSOR(y), TENSOR(x)) {                                           \
     ITEM;                                                                                          \
@@ -16,7 +17,9 @@
   }
 COPY_KERNEL(copy_dense, AT_DENSE)
 COPY_KERNEL(copy_nd, AT_ND)
+#endif
 
+#ifdef OP_FILL
 #define FILL_KERNEL(name, AT)                                                                      \
   __kernel void name(const nd s, const int bits, TENSOR(y)) {                                      \
     ITEM;                                                                                          \
@@ -24,7 +27,9 @@ COPY_KERNEL(copy_nd, AT_ND)
   }
 FILL_KERNEL(fill_dense, AT_DENSE)
 FILL_KERNEL(fill_nd, AT_ND)
+#endif
 
+#ifdef OP_CAST
 #define CAST_KERNEL(name, AT)                                                                      \
   __kernel void name(const nd s, TENSOR(y), TENSOR(x)) {                                           \
     ITEM;                                                                                          \
@@ -32,9 +37,11 @@ FILL_KERNEL(fill_nd, AT_ND)
   }
 CAST_KERNEL(cast_dense, AT_DENSE)
 CAST_KERNEL(cast_nd, AT_ND)
+#endif
 
 /* ---- BINARY ---- */
 
+#ifdef OP_BINARY
 #if X == I32
 #define NUMBER     int
 #define GET(p, at) (((__global const int *)(p))[at])
@@ -74,9 +81,11 @@ inline float binary(int kind, float a, float b) {
   }
 BINARY_KERNEL(binary_dense, AT_DENSE)
 BINARY_KERNEL(binary_nd, AT_ND)
+#endif
 
 /* ---- UNARY, AXPBY ---- */
 
+#ifdef OP_UNARY
 inline float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
 
 inline float unary(int kind, float x) {
@@ -107,7 +116,9 @@ inline float unary(int kind, float x) {
   }
 UNARY_KERNEL(unary_dense, AT_DENSE)
 UNARY_KERNEL(unary_nd, AT_ND)
+#endif
 
+#ifdef OP_AXPBY
 #define AXPBY_KERNEL(name, AT)                                                                     \
   __kernel void name(const nd s, const float alpha, const float beta, TENSOR(y), TENSOR(a),        \
                      TENSOR(b)) {                                                                  \
@@ -115,20 +126,22 @@ UNARY_KERNEL(unary_nd, AT_ND)
     const float v = fma(alpha, LOAD(X, BASE(a), AT(1)), beta * LOAD(Z, BASE(b), AT(2)));           \
     STORE(Y, BASE(y), AT(0), v);                                                                   \
   }
-#ifdef Z
 AXPBY_KERNEL(axpby_dense, AT_DENSE)
 AXPBY_KERNEL(axpby_nd, AT_ND)
 #endif
 
 /* ---- MASK ---- */
 
+#ifdef OP_MASK_TENSOR
 __kernel void mask_tensor(const nd s, const int fill, TENSOR(y), TENSOR(x), TENSOR(keep)) {
   ITEM;
   const long to = ND_AT(s, 0, i), from = ND_AT(s, 1, i);
   const int kept = ((__global const int *)BASE(keep))[ND_AT(s, 2, i)];
   PUT_1(BASE(y), to, kept ? ((__global const uint *)BASE(x))[from] : (uint)fill);
 }
+#endif
 
+#ifdef OP_MASK_LIMIT
 /* Row r, of |columns|, keeps the columns below a limit: entry r / |rows_each| of |limit| (0 where
  * there is none), and, if causal, one more for every row of the |rows_each|. */
 __kernel void mask_limit(const nd s, const nd m, const long columns, const long rows_each,
@@ -140,3 +153,4 @@ __kernel void mask_limit(const nd s, const nd m, const long columns, const long 
   const uint x_bits = ((__global const uint *)BASE(x))[ND_AT(s, 1, i)];
   PUT_1(BASE(y), ND_AT(s, 0, i), column < end ? x_bits : (uint)fill);
 }
+#endif

@@ -1,5 +1,5 @@
 /* reduce.cl -- REDUCE SOFTMAX TOPK. Work-groups of WG items; each item takes every WG-th element, a
- * tree joins the items, so the order of a sum is fixed by the extents alone. -DX, -DY: types. */
+ * tree joins the items, so the order of a sum is fixed by the extents alone. -DX, -DY: types; -DOP_..: which kernels. */
 
 #define MAX_OF(a, b) ((a) > (b) || (a) != (a) ? (a) : (b)) /* a NaN stays one */
 
@@ -15,6 +15,7 @@
 
 /* ---- REDUCE: walk |kept| gives y (0) and the start in x (1), walk |gone| the elements joined ---- */
 
+#ifdef OP_REDUCE
 enum { SUM = 1, MAX = 2, ARGMAX = 3, MEAN = 4 };
 
 /* A group per output. */
@@ -46,6 +47,7 @@ __kernel void reduce_item(const nd kept, const nd gone, const int kind, TENSOR(y
   }
   STORE(Y, BASE(y), ND_AT(kept, 0, r), kind == MEAN && gone.n ? v / (float)gone.n : v);
 }
+#endif
 
 /* Keys order elements: larger values first, a NaN before all, -0 as 0, the lower of equal elements'
  * columns first. The larger key comes first; 0 is behind them all. */
@@ -63,6 +65,7 @@ inline ulong key_at(__global const char *x, long at, uint column) {
   return rank_key(v == 0.0f ? 0.0f : v, column);
 }
 
+#ifdef OP_ARGMAX
 __kernel void argmax(const nd rows, const long columns, const long step, TENSOR(y), TENSOR(x)) {
   __local ulong s[WG];
   const int t = (int)get_local_id(0);
@@ -75,9 +78,11 @@ __kernel void argmax(const nd rows, const long columns, const long step, TENSOR(
   if (t == 0 && r < rows.n)
     ((__global int *)BASE(y))[ND_AT(rows, 0, r)] = (int)~(uint)s[0];
 }
+#endif
 
 /* ---- SOFTMAX: rows walks y (0) and x (1) ---- */
 
+#ifdef OP_SOFTMAX
 __kernel void softmax(const nd rows, const long columns, const float scale, const long y_step,
                       const long x_step, TENSOR(y), TENSOR(x)) {
   __local float s[WG];
@@ -106,9 +111,11 @@ __kernel void softmax(const nd rows, const long columns, const float scale, cons
   const bool nothing = largest == -INFINITY;
   for (long i = t; i < n; i += WG) y[i * y_step] = nothing ? 0.0f : y[i * y_step] / s[0];
 }
+#endif
 
 /* ---- TOPK: rows walks values (0), columns (1) and x (2) ---- */
 
+#ifdef OP_TOPK
 __kernel void topk(const nd rows, const long columns, const int k, const long v_step,
                    const long c_step, const long x_step, TENSOR(values), TENSOR(ids), TENSOR(x)) {
   __local ulong s[WG];
@@ -133,3 +140,4 @@ __kernel void topk(const nd rows, const long columns, const int k, const long v_
     }
   }
 }
+#endif

@@ -1,5 +1,5 @@
 /* rows.cl -- rows taken from a table and put into one. -DX: type of what is read, -DY: of what is
- * written. */
+ * written, -DOP_..: which kernels. */
 
 #if X == Y
 #define MOVE(q, j, p, i) COPY(Y, q, j, p, i)
@@ -7,6 +7,7 @@
 #define MOVE(q, j, p, i) STORE(Y, q, j, LOAD(X, p, i))
 #endif
 
+#ifdef OP_GATHER
 /* Row r of y is row ids[r] of the table, or |nothing|. s walks rows of y (0) and ids (1); _step:
  * elements from column to column, _row: from row to row. */
 __kernel void gather(const nd s, const long columns, const long rows, const long x_row,
@@ -21,7 +22,9 @@ __kernel void gather(const nd s, const long columns, const long rows, const long
   else
     PUT(Y, BASE(y), to, (uint)nothing);
 }
+#endif
 
+#ifdef OP_SCATTER
 /* What is to be done for each of the n ids: first[i] is 1 where row ids[i] is met for the first
  * time, next[i] the next i with the same id, -1: none. */
 __kernel void scatter_chain(const int n, const long rows, const long ids_step, TENSOR(first),
@@ -62,3 +65,4 @@ __kernel void scatter(const int n, const long columns, const long ids_step, cons
   }
   STORE(Y, BASE(y), to, sum);
 }
+#endif
