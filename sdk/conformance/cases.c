@@ -20,8 +20,11 @@ rig_tensor *call_random(const op_call *c, uint8_t dtype, int rank, const int64_t
     return t;
   }
   rig_random(t, seed, low, high);
-  if (c->whole)
-    for (int64_t i = 0, n = rig_elements(t); i < n; i++) rig_set(t, i, floor(rig_get(t, i)));
+  if (!c->whole) return t;
+  ref *x = ref_of(t);
+  for (int64_t i = 0; i < ref_count(x); i++) x->v[i] = floor(x->v[i]);
+  rig_write(t, x->v);
+  ref_free(x);
   return t;
 }
 

@@ -55,6 +55,7 @@ struct op_maker {
   uint8_t type[3];
   uint32_t variants; /* choices of attributes and optional tensors */
   uint32_t param;    /* the maker's own */
+  uint32_t linked;   /* bit k: input k follows from others, so its elements may not be changed */
 };
 
 /* The sizes of each family. Bit masks: bit k is size k. */

@@ -131,7 +131,8 @@ static bool may_repeat(const op_call *c, uint32_t which) {
 static void check_repeated(case_run *run, const op_maker *m, uint32_t which, int dim,
                            uint32_t variant) {
   op_call c = made(m, &m->shapes->odd[0], variant, false);
-  if (which < c.n_in && may_repeat(&c, which) && dim < c.in[which]->t.rank) {
+  if (which < c.n_in && !(m->linked >> which & 1) && may_repeat(&c, which) &&
+      dim < c.in[which]->t.rank) {
     repeat(&c, which, dim);
     case_check(run, &c);
   }

@@ -176,7 +176,7 @@ static const op_maker makers[] = {
     {"ATTENTION.paged.f32", paged, &page_shapes, {FORGE_F32, FORGE_F32}, 5, 0},
     {"ATTENTION.paged.f16", paged, &page_shapes, {FORGE_F16, FORGE_F16}, 5, 0},
     {"ATTENTION.paged.bf16", paged, &page_shapes, {FORGE_BF16, FORGE_BF16}, 5, 0},
-    {"ATTENTION_BWD.f32", backward, &backward_shapes, {FORGE_F32}, 2, 0},
+    {"ATTENTION_BWD.f32", backward, &backward_shapes, {FORGE_F32}, 2, 0, 31},
 };
 
 void chapter_ops_attention(test_list *list) { cases_add(list, makers, COUNT_OF(makers)); }

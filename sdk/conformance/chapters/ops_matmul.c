@@ -62,17 +62,15 @@ static const sizes odd_blocks[] = {
 static const sizes large_blocks[] = {{3, {65539, 2, 1}}, {3, {1, 65541, 1}}, {3, {1, 2, 257}}};
 static const sizes ranked_blocks[] = {
     {3, {3, 5, 1}}, {4, {2, 3, 5, 1}}, {5, {2, 3, 3, 5, 1}}, {6, {2, 1, 3, 2, 5, 1}}};
-static const op_shapes block_shapes = {.usual = blocks,
-                                       .odd = odd_blocks,
-                                       .large = large_blocks,
-                                       .ranks = ranked_blocks,
-                                       .n_usual = COUNT_OF(blocks),
-                                       .n_odd = COUNT_OF(odd_blocks),
-                                       .n_large = COUNT_OF(large_blocks),
-                                       .n_ranks = COUNT_OF(ranked_blocks),
-                                       .zero = 3,
-                                       .sweep = 3,
-                                       .free = 3};
+static const sizes large_wide[] = {{3, {4099, 2, 1}}, {3, {1, 4101, 1}}, {3, {1, 2, 257}}};
+#define BLOCK_SHAPES(list)                                                                         \
+  {                                                                                                \
+    .usual = blocks, .odd = odd_blocks, .large = list, .ranks = ranked_blocks,                     \
+    .n_usual = COUNT_OF(blocks), .n_odd = COUNT_OF(odd_blocks), .n_large = COUNT_OF(list),         \
+    .n_ranks = COUNT_OF(ranked_blocks), .zero = 3, .sweep = 3, .free = 3                           \
+  }
+static const op_shapes block_shapes = BLOCK_SHAPES(large_blocks);
+static const op_shapes wide_shapes = BLOCK_SHAPES(large_wide); /* of 256 elements */
 
 static void qmatmul(op_call *c, const op_maker *m, const sizes *s, uint32_t variant) {
   const int64_t *size = s->v + s->n - 3, columns = size[1];
@@ -87,8 +85,8 @@ static void qmatmul(op_call *c, const op_maker *m, const sizes *s, uint32_t vari
   c->out[c->n_out++] = rig_make(FORGE_F32, rank, dim);
 }
 
-#define QMATMUL_OF(name, type)                                                                     \
-  { "QMATMUL." name, qmatmul, &block_shapes, {type}, 2, 0 }
+#define QMATMUL_OF(name, type, shapes)                                                             \
+  { "QMATMUL." name, qmatmul, &shapes, {type}, 2, 0 }
 
 /* ---- experts: T, E, N, K ---- */
 
@@ -139,10 +137,10 @@ static const op_maker makers[] = {
     MATMUL_OF("bf16_f32", FORGE_BF16, FORGE_F32, FORGE_F32),
     MATMUL_OF("f16_to_f16", FORGE_F16, FORGE_F16, FORGE_F16),
     MATMUL_OF("bf16_to_bf16", FORGE_BF16, FORGE_BF16, FORGE_BF16),
-    QMATMUL_OF("q8_0", FORGE_Q8_0),
-    QMATMUL_OF("q4_0", FORGE_Q4_0),
-    QMATMUL_OF("q4_k", FORGE_Q4_K),
-    QMATMUL_OF("q6_k", FORGE_Q6_K),
+    QMATMUL_OF("q8_0", FORGE_Q8_0, block_shapes),
+    QMATMUL_OF("q4_0", FORGE_Q4_0, block_shapes),
+    QMATMUL_OF("q4_k", FORGE_Q4_K, wide_shapes),
+    QMATMUL_OF("q6_k", FORGE_Q6_K, wide_shapes),
     {"GROUPED_MATMUL.f32", grouped, &expert_shapes, {FORGE_F32}, 4, 0},
     {"GROUPED_MATMUL.bf16", grouped, &expert_shapes, {FORGE_BF16}, 4, 0},
     {"GROUPED_MATMUL.f16", grouped, &expert_shapes, {FORGE_F16}, 4, 0},

@@ -19,15 +19,15 @@ static const sizes block_tables[] = {{3, {64, 3, 33}}};
 static const sizes odd_block_tables[] = {{3, {5, 1, 3}}, {3, {31, 3, 17}}, {3, {3, 9, 2}}};
 static const sizes large_block_tables[] = {
     {3, {65541, 1, 65}}, {3, {3, 300, 2}}, {3, {7, 1, 65539}}};
-static const op_shapes block_shapes = {.usual = block_tables,
-                                       .odd = odd_block_tables,
-                                       .large = large_block_tables,
-                                       .n_usual = COUNT_OF(block_tables),
-                                       .n_odd = COUNT_OF(odd_block_tables),
-                                       .n_large = COUNT_OF(large_block_tables),
-                                       .zero = 5,
-                                       .sweep = 4,
-                                       .free = 4};
+static const sizes large_wide_tables[] = {{3, {4099, 1, 65}}, {3, {3, 257, 2}}, {3, {7, 1, 4099}}};
+#define BLOCK_SHAPES(list)                                                                         \
+  {                                                                                                \
+    .usual = block_tables, .odd = odd_block_tables, .large = list,                                 \
+    .n_usual = COUNT_OF(block_tables), .n_odd = COUNT_OF(odd_block_tables),                        \
+    .n_large = COUNT_OF(list), .zero = 5, .sweep = 4, .free = 4                                    \
+  }
+static const op_shapes block_shapes = BLOCK_SHAPES(large_block_tables);
+static const op_shapes wide_shapes = BLOCK_SHAPES(large_wide_tables); /* of 256 elements */
 
 /* Variants: honest ids, hostile ids; ids of rank 1, of rank 2, of rank 0. */
 static void gather(op_call *c, const op_maker *m, const sizes *s, uint32_t variant) {
@@ -80,8 +80,8 @@ static void kv_write(op_call *c, const op_maker *m, const sizes *s, uint32_t var
 
 #define GATHER_OF(name, from, to)                                                                  \
   { "GATHER_ROWS." name, gather, &table_shapes, {from, to}, 4, 0 }
-#define GATHER_BLOCKS(name, type)                                                                  \
-  { "GATHER_ROWS." name, gather, &block_shapes, {type, FORGE_F32}, 4, 0 }
+#define GATHER_BLOCKS(name, type, shapes)                                                          \
+  { "GATHER_ROWS." name, gather, &shapes, {type, FORGE_F32}, 4, 0 }
 #define KV_WRITE_OF(name, type)                                                                    \
   { "KV_WRITE." name, kv_write, &cache_shapes, {type}, 2, 0 }
 
@@ -92,10 +92,10 @@ static const op_maker makers[] = {
     GATHER_OF("f16_to_f16", FORGE_F16, FORGE_F16),
     GATHER_OF("bf16_to_bf16", FORGE_BF16, FORGE_BF16),
     GATHER_OF("i32", FORGE_I32, FORGE_I32),
-    GATHER_BLOCKS("q8_0", FORGE_Q8_0),
-    GATHER_BLOCKS("q4_0", FORGE_Q4_0),
-    GATHER_BLOCKS("q4_k", FORGE_Q4_K),
-    GATHER_BLOCKS("q6_k", FORGE_Q6_K),
+    GATHER_BLOCKS("q8_0", FORGE_Q8_0, block_shapes),
+    GATHER_BLOCKS("q4_0", FORGE_Q4_0, block_shapes),
+    GATHER_BLOCKS("q4_k", FORGE_Q4_K, wide_shapes),
+    GATHER_BLOCKS("q6_k", FORGE_Q6_K, wide_shapes),
     {"SCATTER_ROWS.set.f32", scatter, &table_shapes, {FORGE_F32}, 4, FORGE_SCATTER_SET},
     {"SCATTER_ROWS.set.f16", scatter, &table_shapes, {FORGE_F16}, 4, FORGE_SCATTER_SET},
     {"SCATTER_ROWS.set.bf16", scatter, &table_shapes, {FORGE_BF16}, 4, FORGE_SCATTER_SET},

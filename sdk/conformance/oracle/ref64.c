@@ -15,7 +15,7 @@ ref *ref_make(int rank, const int64_t *dim) {
 ref *ref_of(const rig_tensor *t) {
   if (!t) return NULL;
   ref *x = ref_make(t->t.rank, t->t.dim);
-  for (int64_t i = 0; i < ref_count(x); i++) x->v[i] = rig_get(t, i);
+  rig_read(t, x->v);
   return x;
 }
 

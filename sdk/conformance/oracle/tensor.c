@@ -83,10 +83,14 @@ int64_t rig_offset(const rig_tensor *t, int64_t i) {
 /* ---- elements ---- */
 
 double rig_from_half(uint16_t h) {
-  const int e = h >> 10 & 31, m = h & 1023;
+  const uint64_t e = h >> 10 & 31, m = h & 1023;
   const double sign = h & 0x8000 ? -1.0 : 1.0;
   if (e == 31) return m ? (double)NAN : sign * (double)INFINITY;
-  return sign * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
+  if (!e) return sign * (double)m * 0x1p-24;
+  const uint64_t bits = (e - 15 + 1023) << 52 | m << 42;
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return sign * x;
 }
 
 /* Nearest even by ldexp: slow, and independent of anybody else's. */
@@ -111,26 +115,33 @@ static int32_t saturated(double x, double low, double high) {
   return isnan(x) ? 0 : (int32_t)fmin(fmax(x, low), high);
 }
 
-double rig_get(const rig_tensor *t, int64_t i) {
-  const int64_t at = rig_offset(t, i), per = rig_type_block(t->t.dtype);
-  const uint8_t *p = t->data + rig_type_bytes(t->t.dtype, 1) * (uint64_t)(at / per);
-  uint32_t word = 0;
+/* The element |at| elements from the start. */
+static double get_at(const rig_tensor *t, int64_t at) {
+  const uint8_t dtype = t->t.dtype;
+  const uint8_t *p = t->data;
+  uint32_t word;
   int32_t number;
+  uint16_t half;
   float f;
-  if (per > 1) return block_element(t->t.dtype, p, (int)(at % per));
-  memcpy(&word, p, rig_type_bytes(t->t.dtype, 1));
-  switch (t->t.dtype) {
-  case FORGE_F16: return rig_from_half((uint16_t)word);
-  case FORGE_I8: return (int8_t)word;
-  case FORGE_I32: memcpy(&number, &word, 4); return number;
-  case FORGE_BF16: word <<= 16; break;
-  default: break;
+  switch (dtype) {
+  case FORGE_F32: memcpy(&f, p + 4 * at, 4); return (double)f;
+  case FORGE_F16: memcpy(&half, p + 2 * at, 2); return rig_from_half(half);
+  case FORGE_BF16:
+    memcpy(&half, p + 2 * at, 2);
+    word = (uint32_t)half << 16;
+    memcpy(&f, &word, 4);
+    return (double)f;
+  case FORGE_I32: memcpy(&number, p + 4 * at, 4); return number;
+  case FORGE_I8: return (int8_t)p[at];
+  default: {
+    const int64_t per = rig_type_block(dtype);
+    return block_element(dtype, p + (uint64_t)(at / per) * rig_type_bytes(dtype, 1),
+                         (int)(at % per));
   }
-  memcpy(&f, &word, 4);
-  return (double)f;
+  }
 }
 
-void rig_set(rig_tensor *t, int64_t i, double value) {
+static void set_at(rig_tensor *t, int64_t at, double value) {
   const uint64_t width = rig_type_bytes(t->t.dtype, 1);
   const float f = (float)value;
   uint32_t word;
@@ -142,13 +153,45 @@ void rig_set(rig_tensor *t, int64_t i, double value) {
   case FORGE_I32: word = (uint32_t)saturated(value, -2147483648.0, 2147483647.0); break;
   default: break;
   }
-  memcpy(t->data + width * (uint64_t)rig_offset(t, i), &word, width);
+  memcpy(t->data + width * (uint64_t)at, &word, width);
+}
+
+double rig_get(const rig_tensor *t, int64_t i) { return get_at(t, rig_offset(t, i)); }
+void rig_set(rig_tensor *t, int64_t i, double value) { set_at(t, rig_offset(t, i), value); }
+
+/* Rows of the last dimension: its extent, and the elements between neighbours. */
+static int64_t row_of(const rig_tensor *t, int64_t *step) {
+  *step = t->t.rank ? t->t.stride[t->t.rank - 1] : 0;
+  return t->t.rank ? t->t.dim[t->t.rank - 1] : 1;
+}
+
+void rig_read(const rig_tensor *t, double *out) {
+  int64_t step;
+  const int64_t n = rig_elements(t), row = row_of(t, &step);
+  for (int64_t i = 0; i < n; i += row) {
+    const int64_t at = rig_offset(t, i);
+    for (int64_t k = 0; k < row; k++) out[i + k] = get_at(t, at + k * step);
+  }
+}
+
+void rig_write(rig_tensor *t, const double *values) {
+  int64_t step;
+  const int64_t n = rig_elements(t), row = row_of(t, &step);
+  for (int64_t i = 0; i < n; i += row) {
+    const int64_t at = rig_offset(t, i);
+    for (int64_t k = 0; k < row; k++) set_at(t, at + k * step, values[i + k]);
+  }
 }
 
 void rig_random(rig_tensor *t, uint64_t seed, double low, double high) {
   uint64_t s = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
-  for (int64_t i = 0, n = rig_elements(t); i < n; i++) {
-    s = s * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    rig_set(t, i, low + (high - low) * ldexp((double)(s >> 33), -31));
+  int64_t step;
+  const int64_t n = rig_elements(t), row = row_of(t, &step);
+  for (int64_t i = 0; i < n; i += row) {
+    const int64_t at = rig_offset(t, i);
+    for (int64_t k = 0; k < row; k++) {
+      s = s * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+      set_at(t, at + k * step, low + (high - low) * ((double)(s >> 33) * 0x1p-31));
+    }
   }
 }

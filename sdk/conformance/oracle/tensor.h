@@ -32,6 +32,9 @@ void rig_free(rig_tensor *t);
 int64_t rig_elements(const rig_tensor *t);
 double rig_get(const rig_tensor *t, int64_t i);
 void rig_set(rig_tensor *t, int64_t i, double value);
+/* All elements in row-major order: rig_get() and rig_set() of each, quickly. */
+void rig_read(const rig_tensor *t, double *out);
+void rig_write(rig_tensor *t, const double *values);
 /* Where element |i| begins, in elements from the start. */
 int64_t rig_offset(const rig_tensor *t, int64_t i);
 /* Every element from low to high, evenly distributed, the same for the same seed. */

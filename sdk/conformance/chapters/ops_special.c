@@ -1,0 +1,428 @@
+/* ops_special.c -- numbers at the ends: NaN, infinities, zeros, ties, what is masked, what is
+ * rounded. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases.h"
+
+#define HUGE_FLOAT 3e38
+
+/* ---- elementwise ---- */
+
+static rig_tensor *tensor_of(uint8_t dtype, const double *values, int64_t n) {
+  rig_tensor *t = rig_make(dtype, 1, &n);
+  for (int64_t i = 0; i < n; i++) rig_set(t, i, values[i]);
+  return t;
+}
+
+/* What the formula leaves open is not asked: x sigmoid(x) at infinity, sin of huge angles, the sign
+ * of 1/sqrt(-0). */
+static bool asked(uint32_t kind, double x) {
+  if (kind == FORGE_UNARY_SILU || kind == FORGE_UNARY_GELU) return !isinf(x) && fabs(x) < 1e10;
+  if (kind == FORGE_UNARY_SIN || kind == FORGE_UNARY_COS) return !isfinite(x) || fabs(x) < 1e3;
+  if (kind == FORGE_UNARY_RSQRT || kind == FORGE_UNARY_RECIP) return !(x == 0.0 && signbit(x));
+  return true;
+}
+
+static void unary(const void *arg) {
+  static const double values[] = {NAN,   INFINITY, -INFINITY, 0.0,   -0.0,       1.0,   -1.0,
+                                  200.0, -200.0,   40.0,      -40.0, 88.0,       -87.0, 1e30,
+                                  -1e30, 1e-30,    -1e-30,    0.5,   HUGE_FLOAT, 3.0};
+  case_run run = case_begin("special values");
+  (void)arg;
+  for (uint32_t kind = 1; kind <= FORGE_UNARY_STEP; kind++) {
+    double x[COUNT_OF(values)];
+    int64_t n = 0;
+    for (uint32_t i = 0; i < COUNT_OF(values); i++)
+      if (asked(kind, values[i])) x[n++] = values[i];
+    const forge_attr_kind attr = {kind, 0};
+    op_call c = {.op = FORGE_OP_UNARY, .n_in = 1, .n_out = 1, .slack = 4.0};
+    CALL_ATTR(&c, attr);
+    c.in[0] = tensor_of(FORGE_F32, x, n);
+    c.out[0] = rig_make(FORGE_F32, 1, &n);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+static void binary(const void *arg) {
+  static const double values[] = {NAN,  INFINITY,   -INFINITY,   0.0,  1.0,
+                                  -2.5, HUGE_FLOAT, -HUGE_FLOAT, 1e-30};
+  static const uint8_t types[] = {FORGE_F32, FORGE_F16, FORGE_BF16};
+  const int64_t n = COUNT_OF(values) * COUNT_OF(values);
+  case_run run = case_begin("special values");
+  (void)arg;
+  for (uint32_t k = 0; k < 3 * FORGE_BINARY_MIN; k++) {
+    const forge_attr_kind attr = {k / 3 + 1, 0};
+    op_call c = {.op = FORGE_OP_BINARY, .n_in = 2, .n_out = 1};
+    CALL_ATTR(&c, attr);
+    for (int i = 0; i < 2; i++) c.in[i] = rig_make(types[k % 3], 1, &n);
+    c.out[0] = rig_make(types[k % 3], 1, &n);
+    for (int64_t i = 0; i < n; i++) {
+      rig_set(c.in[0], i, values[i / COUNT_OF(values)]);
+      rig_set(c.in[1], i, values[i % COUNT_OF(values)]);
+    }
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+/* Moves keep every bit: payloads of NaN, denormals, the sign of zero. */
+static void copy_bits(const void *arg) {
+  static const uint8_t types[] = {FORGE_F32, FORGE_F16, FORGE_BF16, FORGE_I32, FORGE_I8};
+  case_run run = case_begin("bits");
+  (void)arg;
+  for (uint32_t k = 0; k < COUNT_OF(types); k++) {
+    const int64_t dim[] = {67, 65};
+    uint64_t seed = k;
+    op_call c = {.op = FORGE_OP_COPY_STRIDED, .n_in = 1, .n_out = 1};
+    c.in[0] = rig_make(types[k], 2, dim);
+    c.out[0] = rig_make(types[k], 2, dim);
+    for (uint64_t i = 0; i < c.in[0]->bytes; i++)
+      c.in[0]->data[i] = (uint8_t)(i % 9 < 3 ? 0 : test_random(&seed) >> 24);
+    if (case_offered(&run, &c)) {
+      const rig_op op = call_op(&c);
+      rig_must(run.r, &op, 1);
+      for (uint64_t i = 0; i < c.in[0]->bytes; i++)
+        CHECK(c.in[0]->data[i] == c.out[0]->data[i],
+              "COPY_STRIDED of %s changes byte %llu from %02x to %02x", rig_type_name(types[k]),
+              (unsigned long long)i, c.in[0]->data[i], c.out[0]->data[i]);
+      run.done++;
+    }
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+/* ---- CAST ---- */
+
+static void check_cast(case_run *run, rig_tensor *x, uint8_t to) {
+  op_call c = {.op = FORGE_OP_CAST, .n_in = 1, .n_out = 1};
+  c.in[0] = x;
+  c.out[0] = call_like(x, to);
+  case_check(run, &c);
+  rig_free(c.out[0]);
+}
+
+static void widen(const void *arg) {
+  const int64_t n = 65536;
+  case_run run = case_begin("every half");
+  (void)arg;
+  for (uint8_t type = FORGE_F16; type <= FORGE_BF16; type++) {
+    rig_tensor *h = rig_make(type, 1, &n);
+    for (int64_t i = 0; i < n; i++) memcpy(h->data + 2 * i, &(uint16_t){(uint16_t)i}, 2);
+    check_cast(&run, h, FORGE_F32);
+    check_cast(&run, h, FORGE_I32);
+    rig_free(h);
+  }
+  case_end(&run);
+}
+
+/* Every half, the points between neighbours, and the floats next to those. */
+static void narrow(const void *arg) {
+  case_run run = case_begin("rounding");
+  (void)arg;
+  for (uint8_t type = FORGE_F16; type <= FORGE_BF16; type++) {
+    const int64_t halves = type == FORGE_F16 ? 31744 : 32640, n = 4 * halves;
+    rig_tensor *h = rig_make(type, 1, (int64_t[]){65536}), *f = rig_make(FORGE_F32, 1, &n);
+    for (int64_t i = 0; i < 65536; i++) memcpy(h->data + 2 * i, &(uint16_t){(uint16_t)i}, 2);
+    for (int64_t i = 0; i < halves; i++) {
+      const double a = rig_get(h, i), b = i + 1 < halves ? rig_get(h, i + 1) : a * 1.0005;
+      const float middle = (float)((a + b) / 2);
+      const float near[] = {(float)a, middle, nextafterf(middle, 0.0f), -nextafterf(middle, 1e38f)};
+      for (int k = 0; k < 4; k++)
+        rig_set(f, 4 * i + k, type == FORGE_BF16 && a < 1e-37 ? 1.0 : (double)near[k]);
+    }
+    check_cast(&run, f, type);
+    rig_free(h);
+    rig_free(f);
+  }
+  case_end(&run);
+}
+
+static void whole_numbers(const void *arg) {
+  static const double values[] = {1.9, -1.9,     300.0,     -300.0, 3e9,   -3e9,   NAN,
+                                  0.5, INFINITY, -INFINITY, -0.99,  127.5, -128.5, 2147483520.0};
+  static const uint8_t from[] = {FORGE_F32, FORGE_F16, FORGE_BF16};
+  case_run run = case_begin("truncation");
+  (void)arg;
+  for (uint32_t k = 0; k < COUNT_OF(from); k++) {
+    rig_tensor *x = tensor_of(from[k], values, COUNT_OF(values));
+    check_cast(&run, x, FORGE_I8);
+    check_cast(&run, x, FORGE_I32);
+    rig_free(x);
+  }
+  static const double large[] = {16777217, 2147483647, -2147483648.0, 33554433, -16777219, 1e9 + 1};
+  rig_tensor *i = tensor_of(FORGE_I32, large, COUNT_OF(large));
+  check_cast(&run, i, FORGE_F32);
+  check_cast(&run, i, FORGE_I8);
+  rig_free(i);
+  case_end(&run);
+}
+
+/* ---- rows ---- */
+
+/* Rows of 67: only -inf; one that is not; a NaN; ties; huge; zeros of both signs; the same number.
+ */
+static rig_tensor *strange_rows(bool nan) {
+  const int64_t dim[] = {8, 67};
+  rig_tensor *x = rig_make(FORGE_F32, 2, dim);
+  rig_random(x, 3, -3.0, 3.0);
+  for (int64_t i = 0; i < 67; i++) {
+    rig_set(x, i, -(double)INFINITY);
+    if (i != 65) rig_set(x, 67 + i, -(double)INFINITY);
+    if (i % 2) rig_set(x, 3 * 67 + i, 2.0);
+    rig_set(x, 5 * 67 + i, i % 3 ? 0.0 : -0.0);
+    rig_set(x, 6 * 67 + i, 1.25);
+  }
+  if (nan) rig_set(x, 2 * 67 + 66, (double)NAN);
+  if (nan) rig_set(x, 2 * 67 + 5, (double)NAN);
+  rig_set(x, 4 * 67 + 64, 1e30);
+  rig_set(x, 7 * 67, -1e30);
+  return x;
+}
+
+static void reduce(const void *arg) {
+  case_run run = case_begin("special values");
+  (void)arg;
+  for (uint32_t kind = FORGE_REDUCE_SUM; kind <= FORGE_REDUCE_MEAN; kind++) {
+    const forge_attr_reduce attr = {kind, 2};
+    op_call c = {.op = FORGE_OP_REDUCE, .n_in = 1, .n_out = 1};
+    CALL_ATTR(&c, attr);
+    c.in[0] = strange_rows(true);
+    c.out[0] = rig_make(kind == FORGE_REDUCE_ARGMAX ? FORGE_I32 : FORGE_F32, 2, (int64_t[]){8, 1});
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+static void softmax(const void *arg) {
+  const forge_attr_softmax attr = {0.5};
+  case_run run = case_begin("special values");
+  (void)arg;
+  op_call c = {.op = FORGE_OP_SOFTMAX, .n_in = 1, .n_out = 1};
+  CALL_ATTR(&c, attr);
+  c.in[0] = strange_rows(true);
+  for (int64_t i = 4 * 67; i < 5 * 67; i++)
+    rig_set(c.in[0], i, i == 5 * 67 - 3 ? 1e4 : rig_get(c.in[0], i));
+  c.out[0] = call_like(c.in[0], FORGE_F32);
+  case_check(&run, &c);
+  call_free(&c);
+  case_end(&run);
+}
+
+static void topk(const void *arg) {
+  case_run run = case_begin("ties");
+  (void)arg;
+  for (uint32_t k = 1; k <= 67; k += 11) {
+    const forge_attr_topk attr = {k, 0};
+    const int64_t dim[] = {8, k};
+    op_call c = {.op = FORGE_OP_TOPK, .n_in = 1, .n_out = 2};
+    CALL_ATTR(&c, attr);
+    c.in[0] = strange_rows(false);
+    for (int64_t i = 5 * 67; i < 6 * 67; i++)
+      rig_set(c.in[0], i, 0.0); /* -0 against 0 is left open */
+    c.out[0] = rig_make(FORGE_F32, 2, dim);
+    c.out[1] = rig_make(FORGE_I32, 2, dim);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+/* Rows of zeros, of one number, with a NaN: each row by itself. */
+static void norms(const void *arg) {
+  case_run run = case_begin("special values");
+  (void)arg;
+  for (int layer = 0; layer < 2; layer++) {
+    const forge_attr_norm attr = {1e-5};
+    const int64_t dim[] = {5, 33};
+    op_call c = {.n_in = layer ? 3 : 2, .n_out = 1, .slack = 8.0};
+    CALL_ATTR(&c, attr);
+    c.op = layer ? FORGE_OP_LAYERNORM : FORGE_OP_RMSNORM;
+    c.in[0] = call_random(&c, FORGE_F32, 2, dim, 1, -1.0, 1.0);
+    for (int64_t i = 0; i < 33; i++) {
+      rig_set(c.in[0], i, 0.0);
+      rig_set(c.in[0], 33 + i, 0.5);
+    }
+    rig_set(c.in[0], 2 * 33 + 32, (double)NAN);
+    rig_set(c.in[0], 4 * 33 + 32, 1e4);
+    c.in[1] = call_random(&c, FORGE_F32, 1, dim + 1, 2, 0.5, 1.5);
+    if (layer) c.in[2] = call_random(&c, FORGE_F32, 1, dim + 1, 3, -1.0, 1.0);
+    c.out[0] = call_like(c.in[0], FORGE_F32);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+static void global_norm(const void *arg) {
+  static const double values[] = {INFINITY, NAN, 1e15, 0.0, -INFINITY};
+  case_run run = case_begin("special values");
+  (void)arg;
+  for (uint32_t k = 0; k < COUNT_OF(values); k++) {
+    const forge_attr_global_norm attr = {k == 3 ? 0.5 : 1.0};
+    const int64_t dim[] = {131};
+    op_call c = {.op = FORGE_OP_GLOBAL_NORM, .n_in = 2, .n_out = 2};
+    CALL_ATTR(&c, attr);
+    for (int i = 0; i < 2; i++)
+      c.in[i] =
+          k == 3 ? rig_make(FORGE_F32, 1, dim) : call_random(&c, FORGE_F32, 1, dim, 1, -1.0, 1.0);
+    rig_set(c.in[1], 130, values[k]);
+    for (int i = 0; i < 2; i++) c.out[i] = rig_make(FORGE_F32, 0, NULL);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+static void masked(const void *arg) {
+  static const double fills[] = {-INFINITY, NAN, 0.0};
+  case_run run = case_begin("what is masked may be anything");
+  (void)arg;
+  for (uint32_t k = 0; k < 3; k++) {
+    const forge_attr_mask attr = {FORGE_MASK_TENSOR, 0, fills[k]};
+    const int64_t dim[] = {3, 67};
+    op_call c = {.op = FORGE_OP_MASK, .n_in = 2, .n_out = 1};
+    CALL_ATTR(&c, attr);
+    c.in[0] = call_random(&c, FORGE_F32, 2, dim, 1, -1.0, 1.0);
+    c.in[1] = rig_make(FORGE_I32, 2, dim);
+    for (int64_t i = 0; i < 201; i++) {
+      rig_set(c.in[1], i, i % 3 ? (i % 2 ? -1.0 : 2147483647.0) : 0.0);
+      if (i % 6 == 0) rig_set(c.in[0], i, i % 12 ? (double)NAN : (double)INFINITY);
+    }
+    c.out[0] = call_like(c.in[0], FORGE_F32);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+/* ---- losses and attention ---- */
+
+static void losses(const void *arg) {
+  case_run run = case_begin("special values");
+  (void)arg;
+  for (int k = 0; k < 4; k++) {
+    const int64_t dim[] = {5, 33};
+    op_call c = {.op = k < 2 ? FORGE_OP_CROSS_ENTROPY : FORGE_OP_CROSS_ENTROPY_BWD};
+    c.in[c.n_in++] = call_random(&c, FORGE_F32, 2, dim, 1, -1.0, 1.0);
+    rig_set(c.in[0], 3, 3e4);
+    rig_set(c.in[0], 33 + 4, -(double)INFINITY);
+    rig_set(c.in[0], 66 + 4, -1e30);
+    c.in[c.n_in++] = rig_make(FORGE_I32, 1, dim);
+    for (int64_t i = 0; i < 5; i++)
+      rig_set(c.in[1], i,
+              k & 1    ? (i & 1 ? -2147483648.0 : 33.0)
+              : i == 3 ? -100.0
+                       : (double)(2 * i));
+    if (k >= 2) c.in[c.n_in++] = rig_make(FORGE_F32, 0, NULL);
+    if (k >= 2) rig_set(c.in[2], 0, 0.5);
+    c.out[c.n_out++] = k < 2 ? rig_make(FORGE_F32, 0, NULL) : rig_make(FORGE_F32, 2, dim);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+/* Keys out of sight hold NaN and infinity; some queries see nothing at all. */
+static void attention(const void *arg) {
+  case_run run = case_begin("keys out of sight");
+  (void)arg;
+  for (int k = 0; k < 4; k++) {
+    const forge_attr_attention attr = {0.5, FORGE_ATTENTION_CAUSAL, k == 2 ? 2u : 0u};
+    const int64_t q[] = {2, 3, 4, 9}, kv[] = {2, 80, 2, 9}, lse[] = {2, 4, 3}, one[] = {2};
+    op_call c = {.op = FORGE_OP_ATTENTION, .n_in = 5, .n_out = 2};
+    CALL_ATTR(&c, attr);
+    c.in[0] = call_random(&c, FORGE_F32, 4, q, 1, -1.0, 1.0);
+    for (uint32_t i = 1; i < 3; i++)
+      c.in[i] = call_random(&c, k == 3 ? FORGE_F16 : FORGE_F32, 4, kv, 1 + i, -1.0, 1.0);
+    c.in[3] = rig_make(FORGE_I32, 1, one);
+    rig_set(c.in[3], 0, 5.0);
+    rig_set(c.in[3], 1, k ? -2.0 : -50.0); /* queries 0 and 1, or all of them, see nothing */
+    for (int64_t b = 0; b < 2; b++)
+      for (int64_t i = (b ? 1 : 8) * 18; i < 80 * 18; i++) {
+        rig_set(c.in[1], b * 80 * 18 + i, i % 2 ? (double)NAN : (double)INFINITY);
+        rig_set(c.in[2], b * 80 * 18 + i, i % 3 ? (double)NAN : -(double)INFINITY);
+      }
+    c.out[0] = rig_make(FORGE_F32, 4, q);
+    c.out[1] = rig_make(FORGE_F32, 3, lse);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
+/* A NaN that is seen is not hidden. */
+static void attention_nan(const void *arg) {
+  const forge_attr_attention attr = {0.5, 0, 0};
+  const int64_t q[] = {1, 3, 2, 8}, kv[] = {1, 5, 1, 8};
+  case_run run = case_begin("a NaN in sight");
+  (void)arg;
+  op_call c = {.op = FORGE_OP_ATTENTION, .n_in = 5, .n_out = 2};
+  CALL_ATTR(&c, attr);
+  c.in[0] = call_random(&c, FORGE_F32, 4, q, 1, -1.0, 1.0);
+  for (uint32_t i = 1; i < 3; i++) c.in[i] = call_random(&c, FORGE_F32, 4, kv, 1 + i, -1.0, 1.0);
+  rig_set(c.in[1], 17, (double)NAN);
+  c.out[0] = rig_make(FORGE_F32, 4, q);
+  if (case_offered(&run, &c)) {
+    const rig_op op = call_op(&c);
+    rig_must(run.r, &op, 1);
+    for (int64_t i = 0; i < rig_elements(c.out[0]); i++)
+      CHECK(isnan(rig_get(c.out[0], i)), "ATTENTION: a key is NaN, and element %lld of y is %g",
+            (long long)i, rig_get(c.out[0], i));
+    run.done++;
+  }
+  call_free(&c);
+  case_end(&run);
+}
+
+/* ---- more elements than 65535 groups of 256 have ---- */
+
+static void huge(const void *arg) {
+  const int64_t n = 65536 * 256 + 77;
+  const bool fills = arg != NULL;
+  const forge_attr_fill attr = {-5.0};
+  case_run run = case_begin("huge");
+  op_call c = {.op = fills ? FORGE_OP_FILL : FORGE_OP_COPY_STRIDED, .n_out = 1};
+  if (fills) CALL_ATTR(&c, attr);
+  if (!fills) c.in[c.n_in++] = rig_make(FORGE_I8, 1, &n);
+  for (int64_t i = 0; !fills && i < n; i++) c.in[0]->data[i] = (uint8_t)(i * 31 >> 3);
+  c.out[0] = rig_make(FORGE_I8, 1, &n);
+  if (case_offered(&run, &c)) {
+    const rig_op op = call_op(&c);
+    rig_must(run.r, &op, 1);
+    for (int64_t i = 0; i < n; i++)
+      CHECK(c.out[0]->data[i] == (fills ? (uint8_t)-5 : c.in[0]->data[i]),
+            "%s of %lld bytes: byte %lld is %d", rig_op_name(c.op), (long long)n, (long long)i,
+            (int8_t)c.out[0]->data[i]);
+    run.done++;
+  }
+  call_free(&c);
+  case_end(&run);
+}
+
+void chapter_ops_special(test_list *list) {
+  static const int fills;
+  TEST(list, "op.UNARY.f32.special", unary, FB_S5);
+  TEST(list, "op.BINARY.float.special", binary, FB_S5);
+  TEST(list, "op.COPY_STRIDED.all.bits", copy_bits, FB_S1, FB_S5);
+  TEST(list, "op.CAST.half_f32.special", widen, FB_S7);
+  TEST(list, "op.CAST.f32_half.special", narrow, FB_S7);
+  TEST(list, "op.CAST.float_integer.special", whole_numbers, FB_S5);
+  TEST(list, "op.REDUCE.f32.special", reduce, FB_S5);
+  TEST(list, "op.SOFTMAX.f32.special", softmax, FB_S5);
+  TEST(list, "op.TOPK.f32.special", topk, FB_S5);
+  TEST(list, "op.NORMS.f32.special", norms, FB_S5);
+  TEST(list, "op.GLOBAL_NORM.f32.special", global_norm, FB_S5);
+  TEST(list, "op.MASK.f32.special", masked, FB_S5);
+  TEST(list, "op.CROSS_ENTROPY.f32.special", losses, FB_S5);
+  TEST(list, "op.ATTENTION.f32.unseen", attention, FB_S5);
+  TEST(list, "op.ATTENTION.f32.nan", attention_nan, FB_S5);
+  TEST(list, "op.COPY_STRIDED.i8.huge", huge, FB_S1);
+  TEST_OF(list, "op.FILL.i8.huge", huge, &fills, FB_S1);
+}
