@@ -5,6 +5,8 @@
 
 const forge_layer_v1 *library_layer(const library *lib) { return &lib->layer; }
 
+static void nothing_to_end(void) {}
+
 static forge_status adopt(const manifest *m, const forge_layer_reply *r, library *lib) {
   const forge_reply facts = {.size = sizeof facts,
                              .minor_min = r->minor_min,
@@ -23,7 +25,7 @@ static forge_status adopt(const manifest *m, const forge_layer_reply *r, library
     return FAIL(FORGE_E_ABI, "its table lacks open or block");
   memcpy(&lib->layer, r->table, sizeof lib->layer);
   lib->layer.n_slots = FORGE_LAYER_SLOTS;
-  lib->table.shutdown = r->table->shutdown;
+  lib->table.shutdown = r->table->shutdown ? r->table->shutdown : nothing_to_end;
   lib->minor = r->minor_max < FORGE_ABI_MINOR ? r->minor_max : FORGE_ABI_MINOR;
   lib->vendor = r->vendor ? r->vendor : "";
   lib->version = r->version ? r->version : "";

@@ -139,7 +139,8 @@ forge_status wrap_order_init(wrap_order *w, const forge_submit *order, uint32_t 
 }
 
 void wrap_order_signal(wrap_order *w, forge_tl *inner, uint64_t value) {
-  w->points[w->inner.n_wait + w->inner.n_signal++] = (forge_point){inner, value};
+  w->points[(size_t)(w->inner.signal - w->points) + w->inner.n_signal++] =
+      (forge_point){inner, value};
 }
 
 void wrap_order_finish(wrap_order *w) {

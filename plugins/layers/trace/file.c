@@ -39,7 +39,7 @@ static void put(trace_file *f, const char *bytes, size_t n) {
     if (done < 0 && errno == EINTR) continue;
     if (done <= 0) {
       f->failed = true;
-      kit_log(f->host, FORGE_LOG_WARN, "trace: %s: %s; the rest of the trace is lost", f->path,
+      kit_log(f->host, FORGE_LOG_WARN, "%s: %s; the rest of the trace is lost", f->path,
               strerror(errno));
       return;
     }
