@@ -1,6 +1,6 @@
-/* ops_matmul.c -- MATMUL. With TRANS_B the kernel `dot`, else `outer`: which one, and so the order
- * of a sum, follows from the flags alone. An operand that does not lie as the kernel reads it is
- * packed into scratch first. */
+/* ops_matmul.c -- MATMUL. With TRANS_B the kernels `dot_*`, else `outer_*`: which ones, and so the
+ * order of a sum, follows from the flags alone. An operand that does not lie as the kernel reads it
+ * is packed into scratch first. */
 #include "product.h"
 
 enum { TILED, ROW }; /* wanted kernels: tiles, and one row at a time; then the packers */
@@ -38,7 +38,8 @@ static matmul describe(const ocl_call *c) {
                      .b_k = b->stride[b_k],
                      .y_m = y->stride[row],
                      .y_n = y->stride[column],
-                     .bias_n = -1},
+                     .bias_n = -1,
+                     .y_type = y->dtype},
                .dot = flags & FORGE_MATMUL_TRANS_B};
   if (c->n_in > 2 && c->in[2].there) mm.p.bias_n = c->in[2].t.stride[0];
   product_batch(&mm.p, a, b, y, 2);
@@ -52,11 +53,9 @@ static matmul describe(const ocl_call *c) {
 
 static forge_status plan(ocl_plan *plan, const ocl_call *c) {
   const matmul mm = describe(c);
-  const int b = mm.pack_b ? FORGE_F32 : c->in[1].t.dtype, y = c->out[0].t.dtype;
-  const char *kernel = mm.dot ? "dot" : "outer";
-  const int rows = mm.dot ? PRODUCT_DOT_ROWS : PRODUCT_OUTER_ROWS;
-  forge_status s = ocl_want(plan, "matmul", kernel, "-DB=%d -DY=%d -DMR=%d", b, y, rows);
-  if (!s) s = ocl_want(plan, "matmul", kernel, "-DB=%d -DY=%d -DMR=1", b, y);
+  const int b = mm.pack_b ? FORGE_F32 : c->in[1].t.dtype;
+  forge_status s = ocl_want(plan, "matmul", mm.dot ? "dot_tiles" : "outer_tiles", "-DB=%d", b);
+  if (!s) s = ocl_want(plan, "matmul", mm.dot ? "dot_row" : "outer_row", "-DB=%d", b);
   if (!s && mm.pack_a) s = ocl_want(plan, "pack", "pack", "-DX=%d", c->in[0].t.dtype);
   if (!s && mm.pack_b) s = ocl_want(plan, "pack", "pack", "-DX=%d", c->in[1].t.dtype);
   if (mm.scratch) ocl_scratch(plan, mm.scratch);

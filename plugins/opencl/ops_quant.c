@@ -85,7 +85,8 @@ static qmatmul describe(const ocl_call *c) {
                      .b_k = 1,
                      .y_m = y->stride[row],
                      .y_n = y->stride[column],
-                     .bias_n = -1}};
+                     .bias_n = -1,
+                     .y_type = FORGE_F32}};
   if (c->n_in > 2 && c->in[2].there) q.p.bias_n = c->in[2].t.stride[0];
   product_batch(&q.p, x, NULL, y, 2);
   q.pack = q.p.a_k != 1;
@@ -105,7 +106,7 @@ static forge_status plan_qmatmul(ocl_plan *plan, const ocl_call *c) {
   if (!s) s = ocl_want(plan, "quant", "qdot", "-DQ=%d -DY=1 -DMR=1", type);
   if (!s && q.pack) s = ocl_want(plan, "pack", "pack", "-DX=1");
   if (!s && q.many) s = ocl_want(plan, "quant", "rows", "-DQ=%d -DY=1 -DMR=1", type);
-  if (!s && q.many) s = ocl_want(plan, "matmul", "dot", "-DB=1 -DY=1 -DMR=%d", PRODUCT_DOT_ROWS);
+  if (!s && q.many) s = ocl_want(plan, "matmul", "dot_tiles", "-DB=1");
   if (q.scratch) ocl_scratch(plan, q.scratch);
   return s;
 }

@@ -11,6 +11,7 @@ typedef struct product {
   int64_t m, n, k, block;
   int64_t a_m, a_k, b_n, b_k, y_m, y_n, bias_n; /* bias_n < 0: none */
   int64_t count, dim[PRODUCT_DIMS], a[PRODUCT_DIMS], b[PRODUCT_DIMS], y[PRODUCT_DIMS];
+  int64_t y_type;
 } product;
 
 /* struct panel of pack.cl. */

@@ -43,7 +43,8 @@ __kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TE
                              TENSOR(y), TENSOR(lse), const attention a, __local long *at,
                              __local float *memory) {
   const long rows = a.key_heads ? a.heads / a.key_heads * a.queries : 0;
-  const long first_row = (long)get_group_id(0) * R, b = (long)get_group_id(1) / max(1L, a.key_heads);
+  const long first_row = (long)get_group_id(0) * R;
+  const long b = (long)get_group_id(1) / max(1L, a.key_heads);
   if (first_row >= rows || b >= a.batch) return;
   const long key_head = (long)get_group_id(1) % a.key_heads, group = a.heads / a.key_heads;
   const int me = (int)get_local_id(0), team = (int)get_local_size(0);

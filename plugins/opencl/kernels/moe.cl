@@ -83,7 +83,7 @@ typedef struct grouped {
 #define EXPERT(t) (((__global const int *)BASE(ids))[(t) * a.id])
 
 /* y_t = w[ids_t] x_t, four columns of one token to a work-item. Option: W the type of w. Sums have
- * the order of `dot` in matmul.cl. */
+ * the order of `dot_*` in matmul.cl. */
 __kernel void expert_rows(TENSOR(x), TENSOR(w), TENSOR(ids), TENSOR(y), const grouped a) {
   const long first = 4L * get_global_id(0), t = get_global_id(1);
   if (t >= a.tokens || first >= a.n) return;

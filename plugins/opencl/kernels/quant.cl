@@ -74,12 +74,13 @@ __kernel void rows(TENSOR(table), TENSOR(ids), TENSOR(y), const block_rows a) {
   }
 }
 
-/* ---- QMATMUL: the kernel `dot` of matmul.cl with b decoded in registers ---- */
+/* ---- QMATMUL: the kernels `dot_*` of matmul.cl with b decoded in registers ---- */
 
 typedef struct product {
   long m, n, k, block;
   long a_m, a_k, b_n, b_k, y_m, y_n, bias_n; /* bias_n < 0: none */
   long count, dim[4], a[4], b[4], y[4];
+  long y_type;
 } product;
 
 __kernel void qdot(TENSOR(a), TENSOR(b), TENSOR(bias), TENSOR(y), const product t) {
