@@ -11,10 +11,13 @@ enum { MAX_BLOCK = 256 }; /* elements */
 
 static inline double half_at(const uint8_t *p) { return element_read(FORGE_F16, p); }
 
-/* Rounds to F16 first, so that what is divided by is what will be multiplied by. */
-static inline double half_put(uint8_t *p, double value) {
-  element_write(FORGE_F16, p, value);
-  return half_at(p);
+/* Stores a scale and gives back what was stored, so that what is divided by is what will be
+ * multiplied by. Rounds away from zero: a scale that is too small would cut off the largest. */
+static inline double scale_put(uint8_t *p, double value) {
+  uint16_t h = float_to_f16((float)value);
+  if (fabs((double)f16_to_float(h)) < fabs(value)) h++;
+  memcpy(p, &h, sizeof h);
+  return f16_to_float(h);
 }
 
 /* ---- Q4_K packs eight 6-bit scales and eight 6-bit minima into 12 bytes ---- */
@@ -78,12 +81,12 @@ static inline double extreme(const float *x, int n) {
 }
 
 static inline void write_q8_0(uint8_t *p, const float *x) {
-  const double inverse = inverse_of(half_put(p, fabs(extreme(x, 32)) / 127));
+  const double inverse = inverse_of(scale_put(p, fabs(extreme(x, 32)) / 127));
   for (int i = 0; i < 32; i++) p[2 + i] = (uint8_t)nearest(x[i] * inverse, -127, 127);
 }
 
 static inline void write_q4_0(uint8_t *p, const float *x) {
-  const double inverse = inverse_of(half_put(p, extreme(x, 32) / -8));
+  const double inverse = inverse_of(scale_put(p, extreme(x, 32) / -8));
   for (int i = 0; i < 32; i++)
     p[2 + i % 16] |= (uint8_t)(nearest(x[i] * inverse + 8, 0, 15) << 4 * (i / 16));
 }
@@ -99,7 +102,7 @@ static inline void write_q4_k(uint8_t *p, const float *x) {
     most_range = fmax(most_range, high[b] - low[b]);
     most_low = fmax(most_low, -low[b]);
   }
-  const double d = half_put(p, most_range / 15 / 63), dmin = half_put(p + 2, most_low / 63);
+  const double d = scale_put(p, most_range / 15 / 63), dmin = scale_put(p + 2, most_low / 63);
   for (int b = 0; b < 8; b++) {
     const int scale = nearest((high[b] - low[b]) / 15 * inverse_of(d), 0, 63);
     const int minimum = nearest(-low[b] * inverse_of(dmin), 0, 63);
@@ -113,7 +116,7 @@ static inline void write_q4_k(uint8_t *p, const float *x) {
 }
 
 static inline void write_q6_k(uint8_t *p, const float *x) {
-  const double d = half_put(p + 208, fabs(extreme(x, 256)) / 32 / 127);
+  const double d = scale_put(p + 208, fabs(extreme(x, 256)) / 32 / 127);
   for (int b = 0; b < 16; b++) {
     const int scale = nearest(extreme(x + 16 * b, 16) / -32 * inverse_of(d), -128, 127);
     p[192 + b] = (uint8_t)scale;
