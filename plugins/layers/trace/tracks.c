@@ -121,7 +121,9 @@ static void finish_to(tdev *d, track *t, const piece *last, uint64_t now, forge_
   for (bool more = true; more && t->first;) {
     piece *p = t->first;
     more = p != last;
-    write_piece(d, t, p, now, status);
+    /* nothing tells when work without a signal ends; it did not begin after its successor */
+    const bool unseen = !p->tl && p->next;
+    write_piece(d, t, p, unseen ? p->next->given_ns : now, status);
     t->first = p->next;
     if (!t->first) t->last = NULL;
     kit_free(p);

@@ -34,7 +34,7 @@ static bool is_known(const vdev *d, const work *w) {
 /* What is done matters for races only, and only as long as the host might not know. */
 static void tidy(vqueue *q) {
   const vdev *d = q->o.d;
-  while (q->first && q->first->done &&
+  while (q->first && q->first->done && q->first->given &&
          (!d->several || !d->races || is_known(d, q->first) || q->n_works > MAX_WORKS))
     drop_first(q);
 }
@@ -113,6 +113,11 @@ void work_place(work *w, const forge_submit *order) {
     q->first = w;
   q->last = w;
   q->n_works++;
+}
+
+void work_given(work *w) {
+  w->given = true;
+  tidy(w->q);
 }
 
 void work_withdraw(work *w) {

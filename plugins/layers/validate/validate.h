@@ -96,7 +96,7 @@ struct work {
   vqueue *q;
   const vprog *prog; /* NULL: a copy */
   uint64_t call, seq;
-  bool done;
+  bool done, given; /* given: the call returned */
   clock_vector clock;
   touch *touches;
   signal_point *signals;
@@ -196,7 +196,8 @@ forge_status description_check(const call *c, const forge_prog_desc *desc);
 work *work_create(vqueue *q, uint64_t number, uint32_t n_touches, uint32_t n_signals);
 /* Gives it its place behind what it waits for, and promises its signals. */
 void work_place(work *w, const forge_submit *order);
-/* The call failed: it never was. */
+/* The call returned: well, or with a failure, so that the work never was. */
+void work_given(work *w);
 void work_withdraw(work *w);
 /* Says which work of another queue touches the same bytes without order; false: none. */
 bool work_races(const work *w, char *out, size_t size);

@@ -194,6 +194,8 @@ static void leave(const call *c, vqueue *q, work *w, forge_status st) {
     work_withdraw(w);
   else if (q->index == MAX_QUEUES)
     works_end(q);
+  else
+    work_given(w);
   pthread_mutex_unlock(&c->d->lock);
 }
 
