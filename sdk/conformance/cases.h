@@ -126,5 +126,9 @@ void call_limits(const op_call *c, ref *const *want, ref **limit);
 
 /* Declares "op.<name>.<family>" for every family the maker's shapes have. */
 void cases_add(test_list *list, const op_maker *makers, uint32_t n);
+/* The makers declared so far; NULL past the last. */
+const op_maker *cases_maker(uint32_t i);
+/* A call of the maker's with its base sizes. */
+op_call cases_base(const op_maker *m, uint32_t variant);
 
 #endif

@@ -259,8 +259,18 @@ static const pair *pair_of(const op_maker *m, const family *f) {
   return p;
 }
 
+static const op_maker *known[256];
+static uint32_t n_known;
+
+const op_maker *cases_maker(uint32_t i) { return i < n_known ? known[i] : NULL; }
+
+op_call cases_base(const op_maker *m, uint32_t variant) {
+  return made(m, &m->shapes->odd[0], variant, false);
+}
+
 void cases_add(test_list *list, const op_maker *makers, uint32_t n) {
   char id[128];
+  for (uint32_t i = 0; i < n && n_known < COUNT_OF(known); i++) known[n_known++] = &makers[i];
   for (uint32_t i = 0; i < n; i++)
     for (uint32_t k = 0; k < COUNT_OF(families); k++) {
       if (!families[k].has(makers[i].shapes)) continue;
