@@ -6,8 +6,8 @@
 /* Joins what the items of the group hold; all read the result. Uses the variables s and t. */
 #define TREE(JOIN)                                                                                 \
   barrier(CLK_LOCAL_MEM_FENCE);                                                                    \
-  for (int half = WG / 2; half > 0; half /= 2) {                                                   \
-    if (t < half) s[t] = JOIN(s[t], s[t + half]);                                                  \
+  for (int apart = WG / 2; apart > 0; apart /= 2) {                                                   \
+    if (t < apart) s[t] = JOIN(s[t], s[t + apart]);                                                  \
     barrier(CLK_LOCAL_MEM_FENCE);                                                                  \
   }
 #define SUM_OF(a, b) ((a) + (b))
