@@ -76,10 +76,10 @@ static int train(forge_device *device, const char *folder, char model[640]) {
   if (write_text(folder, text)) return failed("writing the text");
   snprintf(text_key, sizeof text_key, "text=%s", text);
   snprintf(out_key, sizeof out_key, "out=%s/run", folder);
-  const char *settings[] = {text_key,         out_key,    "tokenizer=char", "family=llama",
-                            "n_layer=2",      "n_head=2", "n_embd=32",      "context=32",
-                            "batch=4",        "steps=10", "warmup=2",       "lr=0.01",
-                            "log_interval=1", NULL};
+  const char *settings[] = {text_key,         out_key,          "tokenizer=char", "family=llama",
+                            "n_layer=2",      "n_head=2",       "n_embd=32",      "context=32",
+                            "batch=4",        "steps=10",       "warmup=2",       "lr=0.01",
+                            "log_interval=1", "peak_flops=1e9", "eval_batches=1", NULL};
   const forge_trainer_options options = {.size = sizeof options, .overrides = settings};
   int rc = forge_trainer_create(device, &options, &t) ? failed("trainer") : 0;
   while (!rc && !(report.flags & FORGE_TRAIN_DONE)) {

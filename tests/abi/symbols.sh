@@ -22,7 +22,8 @@ for old in "$source"/abi/recorded/*/symbols.txt; do
 done
 for plugin in "$build"/lib/forge/forge-*.so; do
   symbols=$(nm -D --defined-only "$plugin" | awk '{print $3}' | grep -vE '^(__|_init$|_fini$|_edata$|_end$)' | tr '\n' ' ')
-  [ "$symbols" = "forge_backend_entry_v1 " ] || { echo "$plugin exports: $symbols"; differ=1; }
+  case $plugin in */forge-layer-*) entry=forge_layer_entry_v1 ;; *) entry=forge_backend_entry_v1 ;; esac
+  [ "$symbols" = "$entry " ] || { echo "$plugin exports: $symbols"; differ=1; }
 done
 [ $differ = 0 ] && echo "exports as recorded"
 exit $differ
