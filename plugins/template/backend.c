@@ -294,9 +294,12 @@ static forge_status submit(forge_queue *queue, forge_prog *prog, const forge_sub
 static forge_status copy_check(const forge_copy *c) {
   const bool reads = c->kind == FORGE_COPY_TO_HOST || c->kind == FORGE_COPY_ON_DEVICE;
   const bool writes = c->kind != FORGE_COPY_TO_HOST;
+  const bool hosted = c->kind == FORGE_COPY_TO_DEVICE || c->kind == FORGE_COPY_TO_HOST;
   forge_status status = FORGE_OK;
   if (c->kind < FORGE_COPY_TO_DEVICE || c->kind > FORGE_COPY_FILL)
     return fail(FORGE_E_INVALID, "template: no copy of kind %" PRIu32, c->kind);
+  if (hosted && !c->host && (writes ? c->dst.len : c->src.len))
+    return fail(FORGE_E_INVALID, "template: a copy from or to no host memory");
   if (reads && writes && c->src.len != c->dst.len)
     return fail(FORGE_E_INVALID, "template: %" PRIu64 " bytes are copied to %" PRIu64, c->src.len,
                 c->dst.len);

@@ -11,7 +11,6 @@
 
 enum { WARM = 5, TIMES = 100, LEAST_LEAK = 24 }; /* bytes each time, to be called a leak */
 
-/* Warm first: what is made once for the process is no leak. */
 static void expect_same(process_state a, const char *what, int times) {
   const process_state b = process_settle();
   CHECK(b.threads <= a.threads, "%d x %s leaves %u more threads", times, what,
@@ -28,10 +27,18 @@ static void expect_same(process_state a, const char *what, int times) {
         what, b.mappings - a.mappings);
 }
 
+/* Warm first: what is made once for the process is no leak. The C library's heap and mappings may
+ * still grow a little, as tables of the suite's and the plugin's do: then the second hundred
+ * counts. */
 static void repeat(void (*step)(rig *r), rig *r, const char *what) {
+  process_state before;
   for (int i = 0; i < WARM; i++) step(r);
-  const process_state before = process_settle();
-  for (int i = 0; i < TIMES; i++) step(r);
+  for (int round = 0; round < 2; round++) {
+    before = process_settle();
+    for (int i = 0; i < TIMES; i++) step(r);
+    const process_state after = process_settle();
+    if (after.heap_bytes <= before.heap_bytes && after.mappings <= before.mappings) break;
+  }
   expect_same(before, what, TIMES);
 }
 

@@ -162,8 +162,8 @@ static bool is_inside(const forge_bind *b) {
 
 static bool is_sound(const forge_copy *c) {
   switch (c->kind) {
-  case FORGE_COPY_TO_DEVICE: return is_inside(&c->dst);
-  case FORGE_COPY_TO_HOST: return is_inside(&c->src);
+  case FORGE_COPY_TO_DEVICE: return c->host && is_inside(&c->dst);
+  case FORGE_COPY_TO_HOST: return c->host && is_inside(&c->src);
   case FORGE_COPY_ON_DEVICE:
     return is_inside(&c->dst) && is_inside(&c->src) && c->dst.len == c->src.len;
   case FORGE_COPY_FILL: return is_inside(&c->dst);
