@@ -97,6 +97,7 @@ static int go(const options *o, const test_list *tests) {
   int end = o->ledger && !ledger_read(o->ledger, tests, &book) ? EXIT_USAGE : -1;
   if (end < 0 && !collect(o, tests, &all)) end = EXIT_USAGE;
   if (end < 0) end = choose(o->plugin, &l, &all.facts);
+  test_set.plugin = all.facts.name;
   if (end < 0) end = o->debug ? debug(tests, o->debug) : run(o, &book, &all);
   results_free(&all);
   ledger_free(&book);

@@ -99,6 +99,7 @@ void test_note(const char *format, ...) TEST_PRINTF_(1);
 typedef struct test_settings {
   const char *library;        /* the shared object */
   const char *name;           /* as the manifest says, NULL without one */
+  const char *plugin;         /* as the plugin says */
   uint32_t device;            /* ordinal under test */
   const char *const *options; /* key, value, .. NULL */
   const char *program;        /* the path of this program */

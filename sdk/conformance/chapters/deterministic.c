@@ -94,6 +94,7 @@ static void same_bits(const void *arg) {
     done += run_eight_times(r, m, &m->shapes->usual[i], i);
   for (uint32_t i = 0; i < m->shapes->n_odd && i < 3; i++)
     done += run_eight_times(r, m, &m->shapes->odd[i], i);
+  if (!m->shapes->n_odd) done += run_eight_times(r, m, &m->shapes->odd[0], 1);
   noise_end(&n);
   rig_close(r);
   if (!done)

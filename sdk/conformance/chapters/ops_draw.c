@@ -159,6 +159,17 @@ static void sample_call(op_call *c, int64_t rows, int64_t columns, const setting
   c->out[c->n_out++] = rig_make(FORGE_I32, 1, &rows);
 }
 
+/* For chapters that only need a call: families would judge rows in which a rounding decides. */
+static const sizes draws[] = {{2, {40, 37}}};
+static const op_shapes draw_shapes = {.odd = draws};
+static void sample_make(op_call *c, const op_maker *m, const sizes *s, uint32_t variant) {
+  static const uint32_t chosen[] = {0, 3, 5};
+  (void)m;
+  sample_call(c, s->v[0], s->v[1], &all_settings[chosen[variant]], false);
+}
+static const op_maker sample_makers[] = {
+    {"SAMPLE.f32", sample_make, &draw_shapes, {FORGE_F32}, 3, 0}};
+
 /* What the oracle draws when all probabilities are a little otherwise. */
 static ref *perturbed(const op_call *c, int how) {
   static const double temperature[] = {1.0, 1.00002, 0.99998, 1.0, 1.0, 1.0, 1.0};
@@ -260,6 +271,7 @@ void chapter_ops_draw(test_list *list) {
   static char id[COUNT_OF(samplings)][40];
   cases_add(list, makers, COUNT_OF(makers));
   cases_add(list, key_makers, COUNT_OF(key_makers));
+  cases_add(list, sample_makers, COUNT_OF(sample_makers));
   for (uint32_t k = 0; k < COUNT_OF(samplings); k++) {
     strcat(strcpy(id[k], "op.SAMPLE.f32."), samplings[k].name);
     TEST_OF(list, id[k], sample, &samplings[k], FB_S1);

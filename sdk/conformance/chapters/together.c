@@ -176,8 +176,9 @@ static void over_and_over(const void *arg) {
     want[i] = rig_get(x, i);
     for (int k = 0; k < 80; k++) want[i] = 0.5 * want[i] + rig_get(b, i);
   }
+  rig_tensor *in[] = {x, b};
   for (uint32_t k = 0; k < 40; k++)
-    ops[k] = RIG_OP(FORGE_OP_AXPBY, &attr, sizeof attr, ((rig_tensor *[]){x, b}), 2, &x, 1);
+    ops[k] = RIG_OP(FORGE_OP_AXPBY, &attr, sizeof attr, in, 2, &x, 1);
   run_planned(&s, ops, 40, 2);
   near("x = x/2 + b, eighty times over x", x, want, 2e-6);
   end_planned(&s);
