@@ -24,7 +24,7 @@ cmp plain.loss layered.loss || fail "the losses differ"
 [ -s plain.loss ] || fail "no losses were found"
 tail -n 1 t.json | grep -qx ']' || fail "the trace has no end"
 status=0
-FORGE_LAYERS=fault FORGE_LAYER_FAULT_RULES="submit:40:lost" "$forge" train --config run.conf --out lost >log 2>&1 || status=$?
+FORGE_LAYERS=fault FORGE_LAYER_FAULT_RULES="submit:20:lost" "$forge" train --config run.conf --out lost >log 2>&1 || status=$?
 [ $status = 1 ] || fail "training on a lost device ended with $status, not 1"
 grep -q "the device is gone" log || fail "no clear message"
 "$forge" train --config run.conf --out lost --resume >log 2>&1 || fail "it did not go on after the loss"
