@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """layout.py ABI-FOLDER: prints SIZE(struct, bytes) and AT(struct, member, offset) for every struct of abi/forge/*.h.
 
-record.sh stores the answer as abi/recorded/layout.def; test_layout.c holds each compiler to it.
+record.sh stores the answer as abi/recorded/MAJOR.MINOR/layout.def; test_layout.c holds each compiler to it.
 """
 import os
 import pathlib

@@ -11,4 +11,5 @@ cp "$source"/abi/registry/*.csv "$to/registry/"
 nm -D --defined-only "$build/lib/libforge.so" | awk '$2 ~ /[TDBRVW]/ {sub(/@.*/, "", $3); print $3}' | grep -v '^FORGE_' | sort >"$to/symbols.txt"
 "$source/tests/abi/describe.sh" "$source" "$build/lib/libforge.so" >"$to/libforge.abi"
 "$source/tests/abi/describe.sh" "$source" "$build/lib/forge/forge-null.so" >"$to/plugin.abi"
+"$source/tests/abi/describe.sh" "$source" "$build/lib/forge/forge-layer-validate.so" >"$to/layer.abi"
 wc -l "$to"/*.txt "$to"/*.abi

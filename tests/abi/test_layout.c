@@ -10,6 +10,7 @@
 
 #include <forge/backend.h>
 #include <forge/infer.h>
+#include <forge/layer.h>
 #include <forge/model.h>
 #include <forge/program.h>
 #include <forge/state.h>
