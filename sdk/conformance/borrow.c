@@ -52,6 +52,15 @@ void borrow_end(const char *function) {
   }
 }
 
+void borrow_forget(void) {
+  pthread_mutex_lock(&lock);
+  for (unsigned i = 0; i < MOST_KEPT; i++) {
+    if (kept[i].base) munmap(kept[i].base, kept[i].bytes);
+    kept[i].base = NULL;
+  }
+  pthread_mutex_unlock(&lock);
+}
+
 const char *borrow_was(const void *address) {
   const uint8_t *p = address;
   for (unsigned i = 0; i < n_now; i++)

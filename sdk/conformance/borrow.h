@@ -10,6 +10,8 @@
 void *borrow(const void *data, size_t bytes);
 /* The call |function| of this thread returned: what it borrowed is out of reach. */
 void borrow_end(const char *function);
+/* Lets go of all that is kept out of reach. */
+void borrow_forget(void);
 /* The function whose borrowed memory |address| belonged to, NULL if it was none's. Signal-safe. */
 const char *borrow_was(const void *address);
 
