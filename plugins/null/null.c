@@ -1,4 +1,4 @@
-/* null.c -- the smallest whole backend: copy this folder to begin one for new hardware.
+/* null.c -- a whole backend that does nothing. To begin one for hardware: `forge plugin new`.
  *
  * It accepts every program and does nothing when one is run; memory is the host's, copies are real,
  * timelines are reached at once. So it measures what the core itself costs, and shows in one file
