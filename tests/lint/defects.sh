@@ -97,7 +97,7 @@ defect constructor 1 "fail +FB-X11 .*run when it is loaded: open_devices" <<'SOU
 __attribute__((constructor)) static void open_devices(void) { __asm__ volatile(""); }
 SOURCE
 strip constructor.so -o stripped.so
-expect 1 "FB-X11 .*1 function without a name runs when it is loaded" stripped.so
+expect 0 "warn +FB-X11 .*1 function without a name runs when it is loaded" stripped.so
 defect destructor 1 "FB-X11 .*run when it is unloaded or the process ends: close_devices" <<'SOURCE'
 __attribute__((destructor)) static void close_devices(void) { __asm__ volatile(""); }
 SOURCE
@@ -159,6 +159,33 @@ void __asan_init(void);
 void use(void) { __asan_init(); }
 SOURCE
 
+# ---- C++, as it comes and as it should be ----
+cat >cplusplus.cc <<'SOURCE'
+#include <forge/backend.h>
+#include <map>
+#include <string>
+static std::string &name(int key) {
+  static std::map<int, std::string> names;
+  return names[key];
+}
+FORGE_BACKEND_ENTRY forge_status forge_backend_entry_v1(const forge_hello *, forge_reply *reply) {
+  try {
+    reply->name = name(1).c_str();
+  } catch (...) {
+    return FORGE_E_OOM;
+  }
+  return FORGE_OK;
+}
+SOURCE
+echo '{ global: forge_*_entry_v1; local: *; };' >script
+if command -v "${CXX:-c++}" >/dev/null; then
+  ${CXX:-c++} -g -I"$abi" -fPIC -shared cplusplus.cc -o careless.so && expect 1 "FB-X14 .*symbols of C\+\+" careless.so
+  grep -q "FB-X3 .*STB_GNU_UNIQUE" out || fail "unique symbols of C++ are not told"
+  ${CXX:-c++} -g -I"$abi" -fPIC -shared -fvisibility=hidden -fno-gnu-unique -static-libstdc++ -static-libgcc \
+    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--version-script=script cplusplus.cc -o careful.so &&
+    expect 0 "^backend: 0 failed" careful.so
+fi
+
 # ---- for whom ----
 strip sound.so -o sound-stripped.so
 expect 0 "note +FB-X16 .*without debug information" sound-stripped.so
@@ -191,5 +218,11 @@ if command -v python3 >/dev/null; then
     "$forge" lint --json $file 2>/dev/null | python3 -m json.tool >/dev/null || fail "lint --json $file is no JSON"
   done
 fi
+
+# ---- the rules themselves ----
+tools=$abi/../tools rules=$abi/../sdk/conformance/rules.def
+for id in $(grep -ohE 'FB-X[0-9]+' "$tools"/lint_*.c | sort -u); do
+  grep -q "RULE($(echo "$id" | tr - _), \"lint\"" "$rules" || fail "$id is not in $rules"
+done
 [ $bad = 0 ] && echo "each defect is named"
 exit $bad
