@@ -19,7 +19,7 @@ says() { grep -q -- "$1" "$2" || { fail "'$1' is not in $2:"; cat "$2"; }; }
 silent() { [ ! -s "$1" ] || { fail "$1 should be empty:"; cat "$1"; }; }
 json() { ! command -v python3 >/dev/null || python3 -m json.tool <out >/dev/null || { fail "stdout is no JSON"; cat out; }; }
 
-for command in devices doctor config train generate perplexity convert inspect bench plot; do
+for command in devices doctor config train generate perplexity convert inspect bench plot lint; do
   expect 0 $command --help
   says "Examples:" out; says "forge $command" out; silent err
   expect 2 $command --no-such-option
