@@ -11,6 +11,8 @@
 
 #include "day.h"
 
+enum { PATIENCE = 10 }; /* seconds a child may take */
+
 /* Where the child is, for the parent to tell. */
 static char (*place)[128];
 
@@ -64,7 +66,7 @@ static void after_probe(const void *arg) {
     day_of_work(note_place);
     _exit(0);
   }
-  expect_well(wait_for_child(child, 20, "a child forked after probe() that opens the device"),
+  expect_well(wait_for_child(child, PATIENCE, "a child forked after probe() that opens the device"),
               "a child forked after probe() that opens the device");
   day_of_work(NULL);
 }
@@ -82,7 +84,7 @@ static void with_open_device(const void *arg) {
   const pid_t child = fork();
   if (!child) exit(0);
   expect_well(
-      wait_for_child(child, 20, "a child of a process with an open device that calls exit()"),
+      wait_for_child(child, PATIENCE, "a child of a process with an open device that calls exit()"),
       "a child of a process with an open device that calls exit()");
   rig_fetch(r, mem, 0, in, sizeof in);
   CHECK(!memcmp(in, out, sizeof in), "after a child has ended the device's memory is another");
