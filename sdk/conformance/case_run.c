@@ -131,7 +131,8 @@ static void compare_output(const case_run *run, const op_call *c, uint32_t k, co
     test_fail("%s, %s, %s: y%u[%s] is %.9g and should be %.9g, give or take %.3g; %lld of %lld "
               "elements are wrong",
               rig_op_name(c->op), run->what, call_words(c), k, index_words(y, i), got->v[i],
-              want->v[i], limit->v[i] > 0.0 ? limit->v[i] + half_unit(y->t.dtype, want->v[i]) : 0.0,
+              limit->v[i] > 0.0 ? want->v[i] : rounded(y->t.dtype, want->v[i]),
+              limit->v[i] > 0.0 ? limit->v[i] + half_unit(y->t.dtype, want->v[i]) : 0.0,
               (long long)wrong, (long long)ref_count(want));
   ref_free(got);
 }

@@ -93,9 +93,10 @@ forge_status rig_run(rig *r, const rig_op *ops, uint32_t n);
 /* rig_run that fails the test, with the plugin's words, when it does not succeed. */
 void rig_must(rig *r, const rig_op *ops, uint32_t n);
 void rig_must_how(rig *r, const rig_op *ops, uint32_t n, const rig_how *how);
-/* Seconds per submit of the program, host copies outside: the best of several rounds of about
- * |seconds| in all. */
-double rig_time(rig *r, const rig_op *ops, uint32_t n, double seconds);
+/* Seconds per submit of the program in each of |rounds| rounds, host copies outside, about
+ * |seconds| in all; rounds that are too short hold several submits. */
+void rig_time(rig *r, const rig_op *ops, uint32_t n, double seconds, double *round,
+              uint32_t rounds);
 
 const char *rig_op_name(uint16_t op);
 const char *rig_reason_name(uint8_t reason);

@@ -78,7 +78,7 @@ static void softmax(op_call *c, const op_maker *m, const sizes *s, uint32_t vari
 
 static void topk(op_call *c, const op_maker *m, const sizes *s, uint32_t variant) {
   const int64_t n = columns(s), k = variant == 0 ? 1 : variant == 1 ? (n + 1) / 2 : n;
-  const forge_attr_topk attr = {(uint32_t)(k > 40 && n > 5000 ? 40 : k), 0};
+  const forge_attr_topk attr = {(uint32_t)(k > 40 && n > 500 ? 40 : k), 0};
   int64_t dim[FORGE_MAX_RANK];
   (void)m;
   for (int i = 0; i < s->n; i++) dim[i] = s->v[i];
