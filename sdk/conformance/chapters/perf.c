@@ -6,6 +6,7 @@
 
 #include "cases.h"
 #include "plugin.h"
+#include "rig_parts.h"
 
 #define ROUNDS  7
 #define SECONDS 0.7 /* of measuring, for each figure */
