@@ -14,7 +14,7 @@ bool lint_add(void *list, size_t *n, size_t element) {
   grown = realloc(old, (*n ? 2 * *n : 1) * element);
   if (!grown) return false;
   memcpy(list, &grown, sizeof grown); /* the caller has it now */
-  return true; // cppcheck-suppress memleak
+  return true;                        // cppcheck-suppress memleak
 }
 
 const char *lint_string(const reader *r, size_t section, uint64_t offset) {
