@@ -142,22 +142,38 @@ static void hand_over(worker *w, job *j) {
   pthread_mutex_unlock(&w->lock);
 }
 
+static bool is_inside(const forge_bind *b) {
+  const shadow_block *s = shadow_of(b->mem);
+  return s && b->off <= s->bytes && b->len <= s->bytes - b->off;
+}
+
+static bool has_good_extents(const shadow_program *p, const forge_submit *order) {
+  for (uint32_t s = 0; s < p->n_slots; s++) {
+    const forge_tensor *t = &p->slot[s].tensor;
+    for (int k = 0; k < t->rank; k++)
+      if (t->dim_scalar[k] && order->scalar[t->dim_scalar[k] - 1] > (uint64_t)t->dim[k])
+        return false;
+  }
+  return true;
+}
+
 /* What the sound plugin would refuse, it refuses at once. */
+static bool is_good(const shadow_program *p, const forge_submit *order) {
+  if (order->n_bind != p->n_bind || order->n_scalar != p->n_scalars) return false;
+  for (uint32_t i = 0; i < order->n_bind; i++)
+    if (!is_inside(&order->bind[i])) return false;
+  return has_good_extents(p, order);
+}
+
 static forge_status submit(forge_queue *queue, forge_prog *prog, const forge_submit *order) {
   worker *w = worker_of(queue);
   const shadow_program *p = shadow_program_of(prog);
-  if (!w || !p || !fits(order) || order->n_bind != p->n_bind || order->n_scalar != p->n_scalars)
-    return sound->submit(queue, prog, order);
+  if (!w || !p || !fits(order) || !is_good(p, order)) return sound->submit(queue, prog, order);
   job *j = keep(order);
   if (!j) return refuse(FORGE_E_OOM, "no memory for a job");
   j->prog = prog;
   hand_over(w, j);
   return FORGE_OK;
-}
-
-static bool is_inside(const forge_bind *b) {
-  const shadow_block *s = shadow_of(b->mem);
-  return s && b->off <= s->bytes && b->len <= s->bytes - b->off;
 }
 
 static bool is_sound(const forge_copy *c) {
