@@ -198,7 +198,7 @@ forge_submit work_order(const forge_point *wait, uint32_t n_wait, const forge_po
 }
 
 void work_await(forge_tl *tl, uint64_t value, const char *what) {
-  const double seconds = 20 * test_set.slow;
+  const double seconds = 10 * test_set.slow;
   const forge_status status = rig_table()->tl_wait(tl, value, (uint64_t)(seconds * 1e9));
   CHECK(status != FORGE_E_TIMEOUT, "%s: value %llu is not reached within %.0f s", what,
         (unsigned long long)value, seconds);
