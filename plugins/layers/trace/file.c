@@ -80,8 +80,8 @@ void file_event(trace_file *f, const char *format, ...) {
   pthread_mutex_unlock(&f->lock);
 }
 
-double file_us(const trace_file *f, uint64_t now_ns) {
-  return now_ns > f->began_ns ? (double)(now_ns - f->began_ns) / 1000.0 : 0;
+uint64_t file_ns(const trace_file *f, uint64_t now_ns) {
+  return now_ns > f->began_ns ? now_ns - f->began_ns : 0;
 }
 
 const char *file_quote(const char *s, char *out, size_t size) {

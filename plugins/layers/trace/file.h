@@ -18,8 +18,10 @@ uint64_t file_new_flow(trace_file *f);
 /* Appends one event: |format| gives the members behind the opening brace, without the closing one.
  * Strings in it have gone through file_quote(). */
 void file_event(trace_file *f, const char *format, ...) KIT_PRINTF(2, 3);
-/* Microseconds since the file began. */
-double file_us(const trace_file *f, uint64_t now_ns);
+/* Nanoseconds since the file began; printed as microseconds: "\"ts\":" FILE_US, FILE_US_OF(ns). */
+uint64_t file_ns(const trace_file *f, uint64_t now_ns);
+#define FILE_US        "%llu.%03u"
+#define FILE_US_OF(ns) (unsigned long long)((ns) / 1000), (unsigned)((ns) % 1000)
 /* |s| as the inside of a JSON string; cut to |size|. */
 const char *file_quote(const char *s, char *out, size_t size);
 /* What is buffered is written. */

@@ -12,10 +12,11 @@
 static void count_memory(tdev *d) {
   char quoted[128];
   file_event(d->file,
-             "\"name\":\"memory of %s\",\"ph\":\"C\",\"pid\":%u,\"tid\":0,\"ts\":%.3f,\"args\":{"
+             "\"name\":\"memory of %s\",\"ph\":\"C\",\"pid\":%u,\"tid\":0,\"ts\":" FILE_US
+             ",\"args\":{"
              "\"bytes\":%llu}",
-             file_quote(d->w.name, quoted, sizeof quoted), d->group, file_us(d->file, kit_now_ns()),
-             (unsigned long long)d->held);
+             file_quote(d->w.name, quoted, sizeof quoted), d->group,
+             FILE_US_OF(file_ns(d->file, kit_now_ns())), (unsigned long long)d->held);
 }
 
 static void note_block(tdev *d, const forge_mem *mem, uint64_t bytes) {
@@ -194,9 +195,10 @@ static void introduce(tdev *d) {
       "%s\"}",
       d->group, file_quote(d->w.name, quoted, sizeof quoted));
   if (d->per_op)
-    file_event(d->file,
-               "\"name\":\"per_op: %s\",\"ph\":\"i\",\"s\":\"p\",\"pid\":%u,\"tid\":0,\"ts\":%.3f",
-               note, d->group, file_us(d->file, kit_now_ns()));
+    file_event(
+        d->file,
+        "\"name\":\"per_op: %s\",\"ph\":\"i\",\"s\":\"p\",\"pid\":%u,\"tid\":0,\"ts\":" FILE_US,
+        note, d->group, FILE_US_OF(file_ns(d->file, kit_now_ns())));
 }
 
 static void set_slots(forge_backend_v1 *t) {

@@ -41,12 +41,12 @@ void track_withdraw(track *t, piece *p) {
 
 /* ---- arrows ---- */
 
-static void arrow(tdev *d, char phase, uint64_t flow, uint32_t track_id, double us) {
-  file_event(
-      d->file,
-      "\"name\":\"order\",\"cat\":\"order\",\"ph\":\"%c\",%s\"id\":%llu,\"pid\":%u,\"tid\":%u,"
-      "\"ts\":%.3f",
-      phase, phase == 'f' ? "\"bp\":\"e\"," : "", (unsigned long long)flow, d->group, track_id, us);
+static void arrow(tdev *d, char phase, uint64_t flow, uint32_t track_id, uint64_t ns) {
+  file_event(d->file,
+             "\"name\":\"order\",\"cat\":\"order\",\"ph\":\"%c\",%s\"id\":%llu,\"pid\":%u,\"tid\":"
+             "%u,\"ts\":" FILE_US,
+             phase, phase == 'f' ? "\"bp\":\"e\"," : "", (unsigned long long)flow, d->group,
+             track_id, FILE_US_OF(ns));
 }
 
 static void mark(tdev *d, ttl *tl, uint64_t value, uint32_t track_id) {
@@ -75,7 +75,7 @@ void track_arrows(tdev *d, const track *t, piece *p, const forge_submit *order) 
     p->flows[p->n_flows++] = tl->marks[k].flow;
     if (tl->marks[k].done_ns && !tl->marks[k].wanted)
       arrow(d, 's', tl->marks[k].flow, tl->marks[k].track,
-            file_us(d->file, tl->marks[k].done_ns) - 0.001);
+            file_ns(d->file, tl->marks[k].done_ns) - 1);
     tl->marks[k].wanted = true;
   }
   for (uint32_t i = 0; order && i < order->n_signal; i++) {
@@ -94,7 +94,7 @@ static void begin_arrows(tdev *d, const piece *p, uint64_t done_ns) {
     p->signals[i].tl->marks[k].done_ns = done_ns;
     if (p->signals[i].tl->marks[k].wanted)
       arrow(d, 's', p->signals[i].tl->marks[k].flow, p->signals[i].tl->marks[k].track,
-            file_us(d->file, done_ns) - 0.001);
+            file_ns(d->file, done_ns) - 1);
   }
 }
 
@@ -107,13 +107,13 @@ static void write_piece(tdev *d, track *t, const piece *p, uint64_t now, forge_s
   char failed[48] = "";
   if (status) snprintf(failed, sizeof failed, ",\"failed\":%d", status);
   file_event(d->file,
-             "\"name\":\"%s\",\"cat\":\"%s\",\"ph\":\"X\",\"pid\":%u,\"tid\":%u,\"ts\":%.3f,"
-             "\"dur\":%.3f,\"args\":{\"number\":%llu,\"%s\":%llu%s}",
-             p->name, p->ops ? "work" : "copy", d->group, t->id, file_us(d->file, from),
-             file_us(d->file, now) - file_us(d->file, from), (unsigned long long)p->number,
-             p->ops ? "ops" : "bytes", (unsigned long long)(p->ops ? p->ops : p->bytes), failed);
+             "\"name\":\"%s\",\"cat\":\"%s\",\"ph\":\"X\",\"pid\":%u,\"tid\":%u,\"ts\":" FILE_US
+             ",\"dur\":" FILE_US ",\"args\":{\"number\":%llu,\"%s\":%llu%s}",
+             p->name, p->ops ? "work" : "copy", d->group, t->id, FILE_US_OF(file_ns(d->file, from)),
+             FILE_US_OF(now - from), (unsigned long long)p->number, p->ops ? "ops" : "bytes",
+             (unsigned long long)(p->ops ? p->ops : p->bytes), failed);
   for (uint32_t i = 0; i < p->n_flows; i++)
-    arrow(d, 'f', p->flows[i], t->id, file_us(d->file, from));
+    arrow(d, 'f', p->flows[i], t->id, file_ns(d->file, from));
   begin_arrows(d, p, now);
 }
 
@@ -166,14 +166,14 @@ void host_call(tdev *d, const char *name, uint64_t began, uint64_t flow) {
   static _Thread_local uint32_t tid;
   if (!tid) tid = (uint32_t)syscall(SYS_gettid);
   name_thread(d, tid);
-  const double from = file_us(d->file, began), to = file_us(d->file, kit_now_ns());
+  const uint64_t from = file_ns(d->file, began), to = file_ns(d->file, kit_now_ns());
   file_event(d->file,
-             "\"name\":\"%s\",\"cat\":\"call\",\"ph\":\"X\",\"pid\":1,\"tid\":%u,\"ts\":%.3f,"
-             "\"dur\":%.3f",
-             name, tid, from, to - from);
+             "\"name\":\"%s\",\"cat\":\"call\",\"ph\":\"X\",\"pid\":1,\"tid\":%u,\"ts\":" FILE_US
+             ",\"dur\":" FILE_US,
+             name, tid, FILE_US_OF(from), FILE_US_OF(to - from));
   if (flow)
     file_event(d->file,
                "\"name\":\"order\",\"cat\":\"order\",\"ph\":\"s\",\"id\":%llu,\"pid\":1,\"tid\":%u,"
-               "\"ts\":%.3f",
-               (unsigned long long)flow, tid, from);
+               "\"ts\":" FILE_US,
+               (unsigned long long)flow, tid, FILE_US_OF(from));
 }
