@@ -138,6 +138,12 @@ static forge_status make(forge_dev *dev, ocl_build *build, bool *from_source) {
   return FORGE_OK;
 }
 
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 forge_status ocl_build_make(forge_dev *dev, ocl_build *build, bool *from_source) {
   *from_source = false;
   pthread_mutex_lock(&dev->lock);
@@ -146,7 +152,10 @@ forge_status ocl_build_make(forge_dev *dev, ocl_build *build, bool *from_source)
   if (!ready) build->state = OCL_BUILDING;
   pthread_mutex_unlock(&dev->lock);
   if (ready) return FORGE_OK;
+  const double start = now();
   const forge_status status = make(dev, build, from_source);
+  ocl_log(FORGE_LOG_DEBUG, "kernels/%s.cl %s: %s, %.2f s", build->file, build->options,
+          *from_source ? "built" : "from disk", now() - start);
   pthread_mutex_lock(&dev->lock);
   build->state = status ? OCL_WANTED : OCL_READY;
   pthread_cond_broadcast(&dev->built);
@@ -162,12 +171,6 @@ typedef struct progress {
   uint32_t done, total, made;
   double start, told;
 } progress;
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void tell(progress *p, bool end) {
   const double t = now(), seconds = t - p->start;
@@ -222,11 +225,14 @@ forge_status ocl_prog_build(forge_prog *prog) {
   const double start = now();
   progress p = {.dev = prog->dev, .total = prog->n_kernels, .start = start, .told = start};
   forge_status status = FORGE_OK;
+  ocl_signals signals;
+  ocl_signals_note(&signals);
   for (; p.done < prog->n_kernels && !status; p.done++) {
     status = make_kernel(prog->dev, &prog->kernels[p.done], &p);
     tell(&p, false);
   }
   if (!status) status = warm_up(prog, &p);
+  ocl_signals_restore(&signals);
   tell(&p, true);
   return status;
 }

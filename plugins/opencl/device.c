@@ -85,12 +85,25 @@ static forge_status open_context(forge_dev *dev) {
   return FORGE_OK;
 }
 
+void ocl_signals_note(ocl_signals *out) {
+  for (int i = 1; i < OCL_SIGNALS; i++) sigaction(i, NULL, &out->action[i]);
+}
+
+void ocl_signals_restore(const ocl_signals *noted) {
+  struct sigaction now;
+  for (int i = 1; i < OCL_SIGNALS; i++)
+    if (!sigaction(i, NULL, &now) && now.sa_handler != noted->action[i].sa_handler)
+      sigaction(i, &noted->action[i], NULL);
+}
+
 forge_status ocl_dev_open(uint32_t ordinal, const char *const *options, forge_dev **out) {
   forge_dev *dev = ocl_alloc(sizeof *dev);
   if (!dev) return FORGE_E_OOM;
   pthread_mutex_init(&dev->lock, NULL);
   pthread_cond_init(&dev->built, NULL);
   dev->source = (forge_timeline_source){ocl_host, &ocl_events, dev};
+  ocl_signals signals;
+  ocl_signals_note(&signals);
   forge_status status = read_options(options, dev);
   if (!status) status = ocl_find_device(ordinal, &dev->platform, &dev->id);
   if (!status) {
@@ -98,6 +111,7 @@ forge_status ocl_dev_open(uint32_t ordinal, const char *const *options, forge_de
     add_options(dev);
     status = open_context(dev);
   }
+  ocl_signals_restore(&signals);
   if (status)
     ocl_dev_close(dev);
   else

@@ -4,6 +4,7 @@
 #define FORGE_OPENCL_HOST_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include <forge/timeline.h>
@@ -72,6 +73,16 @@ forge_status ocl_dev_query(forge_dev *dev, uint32_t key, uint64_t arg, forge_val
 /* E_DEVICE_LOST with a report when the device is gone. */
 forge_status ocl_check_alive(const forge_dev *dev);
 extern const forge_block_testing_v0 ocl_testing;
+
+/* Drivers that bring a compiler (PoCL: LLVM) put their own handlers on the process's signals when
+ * they first open a device or build something. Those belong to the program: they are noted before
+ * and put back after. */
+#define OCL_SIGNALS 32
+typedef struct ocl_signals {
+  struct sigaction action[OCL_SIGNALS];
+} ocl_signals;
+void ocl_signals_note(ocl_signals *out);
+void ocl_signals_restore(const ocl_signals *noted);
 
 /* ---- memory (memory.c) ---- */
 

@@ -110,11 +110,21 @@ const ocl_op *ocl_find_row(const forge_dev *dev, const ocl_call *call, uint8_t *
   return NULL;
 }
 
-/* A composite that is not here is asked for in primitives. */
+static bool is_known_composite(uint16_t op) {
+#define CASE(name, number, cls, inputs, outputs, text)                                             \
+  case number: return cls == FORGE_CLASS_COMPOSITE;
+  switch (op) {
+    FORGE_OP_MAP(CASE)
+  default: return false;
+  }
+#undef CASE
+}
+
+/* A composite that is not here is asked for in primitives; what nobody has named cannot be. */
 static forge_support answer(const ocl_record *r, const ocl_op *row, uint8_t reason) {
-  const bool composite = r->head.op >= FORGE_OP_FIRST_COMPOSITE;
   if (row) return (forge_support){.answer = FORGE_SUPPORT_NATIVE, .rel_cost = 100};
-  return (forge_support){.answer = composite ? FORGE_SUPPORT_DECOMPOSED : FORGE_SUPPORT_NO,
+  return (forge_support){.answer = is_known_composite(r->head.op) ? FORGE_SUPPORT_DECOMPOSED
+                                                                  : FORGE_SUPPORT_NO,
                          .reason = reason};
 }
 
