@@ -101,6 +101,9 @@ process_manners *process_remember(void) {
   return m;
 }
 
+/* SA_RESTORER, which the C library sets with every handler, so that putting one back shows. */
+#define KERNELS_OWN_FLAG 0x04000000
+
 static const char *changed_signals(const process_manners *a, const process_manners *b) {
   static char text[128];
   for (int i = 1; i < 65; i++) {
@@ -109,7 +112,7 @@ static const char *changed_signals(const process_manners *a, const process_manne
       return text;
     }
     if (a->action[i].sa_handler != b->action[i].sa_handler ||
-        a->action[i].sa_flags != b->action[i].sa_flags) {
+        ((a->action[i].sa_flags ^ b->action[i].sa_flags) & ~KERNELS_OWN_FLAG)) {
       snprintf(text, sizeof text, "the handler of a signal (%s)", strsignal(i));
       return text;
     }
