@@ -5,7 +5,7 @@
 typedef struct norm {
   ocl_nd rows;
   int64_t columns, x, y, dy, w, b, db;
-  int32_t centred, has_b, has_dx, has_dw, has_db;
+  int32_t has_b, has_dx, has_dw, has_db, rsv;
   float eps;
 } norm;
 
@@ -29,8 +29,7 @@ static int64_t column_step(const ocl_view *v) { return v->there ? ocl_column_str
 /* ---- forward ---- */
 
 static forge_status plan_forward(ocl_plan *plan, const ocl_call *c) {
-  (void)c;
-  return ocl_want(plan, "norm", "norm_rows", "%s", "");
+  return ocl_want(plan, "norm", "norm_rows", "-DCENTRED=%d", c->op == FORGE_OP_LAYERNORM);
 }
 
 static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
@@ -40,7 +39,6 @@ static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
             .y = column_step(&c->out[0]),
             .w = column_step(&c->in[1]),
             .b = column_step(bias),
-            .centred = c->op == FORGE_OP_LAYERNORM,
             .has_b = bias->there,
             .eps = (float)((const forge_attr_norm *)c->attr)->eps};
   ocl_nd_rows(&a.rows, (const ocl_view *const[]){&c->in[0], &c->out[0]}, 2);
@@ -61,8 +59,9 @@ static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
 enum { DX, DW }; /* wanted kernels */
 
 static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
-  forge_status s = ocl_want(plan, "norm", "norm_dx", "%s", "");
-  if (!s) s = ocl_want(plan, "norm", "norm_dw", "%s", "");
+  const int centred = c->op == FORGE_OP_LAYERNORM_BWD;
+  forge_status s = ocl_want(plan, "norm", "norm_dx", "-DCENTRED=%d", centred);
+  if (!s) s = ocl_want(plan, "norm", "norm_dw", "-DCENTRED=%d", centred);
   ocl_scratch(plan, (uint64_t)ocl_rows(&c->in[0].t) * 2 * sizeof(float));
   return s;
 }
@@ -100,7 +99,6 @@ static forge_status launch_backward(ocl_launch *l, const ocl_call *c) {
             .x = column_step(&c->in[0]),
             .y = column_step(dx),
             .dy = column_step(&c->in[2]),
-            .centred = c->op == FORGE_OP_LAYERNORM_BWD,
             .has_dx = dx->there,
             .eps = (float)((const forge_attr_norm *)c->attr)->eps};
   ocl_nd_rows(&a.rows, (const ocl_view *const[]){&c->in[0], dx, &c->in[2]}, 3);

@@ -4,12 +4,13 @@
  * Gradients, with h = (x - m) r (m = 0 for RMSNORM) and g = dy w:
  *   dx = r (g - h mean(g h)), and for LAYERNORM r (g - mean(g) - h mean(g h))
  *   dw = sum over rows of dy h,  db = sum over rows of dy, in order of the rows
+ * Option: CENTRED 1 for LAYERNORM, else 0 (barriers stand in no branch: PoCL 3.1 hangs over those).
  * A work-group has a row; its work-items take sixteen columns at a time. */
 
 typedef struct norm {
   nd rows; /* tensors 0: x, 1: y or dx, 2: dy */
   long columns, x, y, dy, w, b, db; /* strides of columns; of db in the last */
-  int centred, has_b, has_dx, has_dw, has_db;
+  int has_b, has_dx, has_dw, has_db, rsv;
   float eps;
 } norm;
 
@@ -42,19 +43,23 @@ typedef struct norm {
   } while (0)
 #define EACH for (long c = 16 * me; c < a.columns; c += 16 * team)
 
+#if CENTRED
+#define MEAN(from)                                                                                 \
+  EACH {                                                                                           \
+    TAKE(x, from, a.x, c, 0.0f, v);                                                                \
+    sum += v;                                                                                      \
+  }                                                                                                \
+  GROUP_SUM(sum16(sum), mean);                                                                     \
+  mean /= (float)a.columns;                                                                        \
+  sum = 0.0f;
+#else
+#define MEAN(from)
+#endif
 /* Mean (0 for RMSNORM) and r of the row of x at |from|. */
 #define MOMENTS(from)                                                                              \
   float mean = 0.0f, r;                                                                            \
   float16 sum = 0.0f, v;                                                                           \
-  if (a.centred) {                                                                                 \
-    EACH {                                                                                         \
-      TAKE(x, from, a.x, c, 0.0f, v);                                                              \
-      sum += v;                                                                                    \
-    }                                                                                              \
-    GROUP_SUM(sum16(sum), mean);                                                                   \
-    mean /= (float)a.columns;                                                                      \
-    sum = 0.0f;                                                                                    \
-  }                                                                                                \
+  MEAN(from)                                                                                       \
   EACH {                                                                                           \
     TAKE(x, from, a.x, c, mean, v);                                                                \
     sum = fma(v - mean, v - mean, sum);                                                            \
@@ -97,7 +102,6 @@ __kernel void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(momen
     ((__global float *)BASE(moments))[2 * row] = mean;
     ((__global float *)BASE(moments))[2 * row + 1] = r;
   }
-  if (!a.has_dx) return;
   float16 g, factor, sum_g = 0.0f, sum_gh = 0.0f;
   float mean_g = 0.0f, mean_gh;
   EACH {
@@ -108,7 +112,9 @@ __kernel void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(momen
     sum_g += g;
     sum_gh = fma(g, (v - mean) * r, sum_gh);
   }
-  if (a.centred) GROUP_SUM(sum16(sum_g), mean_g);
+#if CENTRED
+  GROUP_SUM(sum16(sum_g), mean_g);
+#endif
   GROUP_SUM(sum16(sum_gh), mean_gh);
   mean_g /= (float)a.columns;
   mean_gh /= (float)a.columns;
@@ -118,7 +124,7 @@ __kernel void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(momen
     TAKE(AS_FLOAT(w), 0, a.w, c, 0.0f, factor);
     v = (v - mean) * r;
     v = r * (g * factor - mean_g - v * mean_gh);
-    PUT(dx, to, a.y, c, v);
+    if (a.has_dx) PUT(dx, to, a.y, c, v);
   }
 }
 
