@@ -96,8 +96,18 @@ def without_message(line):
     return line.rsplit(" | ", 1)[0] if line.startswith("| ") else line
 
 
+def by_bug(path):
+    return {line.split(" | ")[0]: line for line in path.read_text().splitlines()} if path.exists() else {}
+
+
+def write_page(path, every_bug, lines):
+    have = by_bug(path)
+    have.update((line.split(" | ")[0], line) for line in lines)
+    path.write_text(HEAD + "".join(have[f"| {bug}"] + "\n" for bug in every_bug if f"| {bug}" in have))
+
+
 def compare_page(path, lines):
-    have = {line.split(" | ")[0]: line for line in path.read_text().splitlines()} if path.exists() else {}
+    have = by_bug(path)
     return [f"docs/planted-bugs.md is behind: {line}" for line in lines
             if without_message(have.get(line.split(" | ")[0], "")) != without_message(line)]
 
@@ -107,7 +117,8 @@ def main():
     suite, tool, plugins, source = words[0], words[1], words[2], pathlib.Path(words[3])
     write, everything = "--write" in sys.argv, "--all" in sys.argv
     with open(source / "tests/conformance/bugs/bugs.csv", newline="") as f:
-        rows = [r for r in csv.DictReader(f) if not words[4:] or r["bug"] in words[4:]]
+        table = list(csv.DictReader(f))
+    rows = [r for r in table if not words[4:] or r["bug"] in words[4:]]
     wrong, lines = [], []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         verdicts = list(pool.map(lambda row: find(row, suite, tool, plugins, everything), rows))
@@ -119,8 +130,8 @@ def main():
         if everything:
             print("".join(f"  {t['verdict']} {t['id']}: {shorten(t['reason'])}\n" for t in tests if is_bad(t)), end="")
     path = source / "docs" / "planted-bugs.md"
-    if write and len(rows) > 1:
-        path.write_text(HEAD + "\n".join(lines) + "\n")
+    if write:
+        write_page(path, [r["bug"] for r in table], lines)
     elif not everything:
         wrong += compare_page(path, lines)
     print("\n".join(wrong))
