@@ -268,6 +268,15 @@ op_call cases_base(const op_maker *m, uint32_t variant) {
   return made(m, &m->shapes->odd[0], variant, false);
 }
 
+/* Ops whose ids (call_ids) lie outside their table now and then. */
+static bool takes_ids(const char *name) {
+  static const char *const begin[] = {"GATHER_ROWS",   "SCATTER_ROWS",    "KV_WRITE",
+                                      "CROSS_ENTROPY", "ATTENTION.paged", "GROUPED_MATMUL"};
+  for (uint32_t i = 0; i < COUNT_OF(begin); i++)
+    if (!strncmp(name, begin[i], strlen(begin[i]))) return true;
+  return false;
+}
+
 void cases_add(test_list *list, const op_maker *makers, uint32_t n) {
   char id[128];
   for (uint32_t i = 0; i < n && n_known < COUNT_OF(known); i++) known[n_known++] = &makers[i];
@@ -277,6 +286,7 @@ void cases_add(test_list *list, const op_maker *makers, uint32_t n) {
       snprintf(id, sizeof id, "op.%s.%s", makers[i].name, families[k].name);
       test_case t = {.id = id, .body = run_pair, .arg = pair_of(&makers[i], &families[k])};
       memcpy(t.rules, families[k].rules, sizeof t.rules);
+      if (families[k].body == odd && takes_ids(makers[i].name)) t.rules[2] = FB_S6;
       test_add(list, &t);
     }
 }
