@@ -5,7 +5,8 @@ packages="cmake ninja-build gcc g++ libc6-dev pkg-config git ca-certificates
   libconfig-dev libinih-dev libjansson-dev nettle-dev libxxhash-dev libpcre2-dev libutf8proc-dev
   libprotobuf-c-dev protobuf-c-compiler libcairo2-dev libelf-dev fonts-dejavu-core libcmocka-dev"
 # For the tests and gates; --build leaves them out.
-[ "${1:-}" = --build ] || packages="$packages python3-minimal abigail-tools clang-format clang-tidy cppcheck groff-base mandoc"
+[ "${1:-}" = --build ] || packages="$packages python3-minimal abigail-tools clang-format clang-tidy cppcheck groff-base mandoc
+  pocl-opencl-icd ocl-icd-libopencl1 opencl-headers oclgrind clinfo"
 
 missing=
 for package in $packages; do
