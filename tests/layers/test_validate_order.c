@@ -149,6 +149,7 @@ static void action_log_tells_and_passes_on(void **state) {
   static const char *const other[] = {"action", "ignore", NULL};
   assert_int_equal(harness_try(&h, "null", layers, other), FORGE_E_CONFIG);
   assert_said("must be refuse or log");
+  h.inner->dev_close(h.inner_dev);
 }
 
 /* ---- threads ---- */

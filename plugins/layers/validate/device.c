@@ -157,6 +157,7 @@ static void free_books(vdev *d) {
   for (object *o = d->objects; o;) {
     object *next = o->next;
     if (o->kind == OBJECT_PROGRAM) prog_release((vprog *)(void *)o);
+    if (o->kind == OBJECT_TIMELINE) tl_release((vtl *)(void *)o);
     if (o->kind == OBJECT_QUEUE) works_end((vqueue *)(void *)o);
     kit_free(o);
     o = next;

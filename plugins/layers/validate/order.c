@@ -87,6 +87,7 @@ static const clock_vector *clock_of_reached(const vtl *tl, uint64_t value) {
 
 static void promise(vtl *tl, uint64_t value, const clock_vector *clock) {
   tl->promised = value > tl->promised ? value : tl->promised;
+  if (!tl->points) return; /* destroyed by another thread at this moment */
   tl->points[tl->n_points % MAX_POINTS].value = value;
   tl->points[tl->n_points++ % MAX_POINTS].clock = *clock;
 }

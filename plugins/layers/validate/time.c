@@ -109,6 +109,24 @@ static void heard(forge_listener *self, uint64_t value, forge_status status) {
   d->host->tl_notify(d->host->ctx, tl->cookie, value, status);
 }
 
+/* What is kept of a destroyed timeline is small. */
+void tl_release(vtl *tl) {
+  vdev *d = tl->o.d;
+  pthread_mutex_lock(&d->lock);
+  kit_free(tl->points);
+  tl->points = NULL;
+  tl->n_points = 0;
+  pthread_mutex_unlock(&d->lock);
+}
+
+static forge_status keep_timeline(const call *c, vtl *tl) {
+  tl->points = kit_zalloc(MAX_POINTS * sizeof *tl->points);
+  if (tl->points && object_publish(c, &tl->o)) return FORGE_OK;
+  c->d->inner->tl_destroy(tl->inner);
+  kit_free(tl->points);
+  return kit_fail(c->d->host, FORGE_E_OOM, "%s: no host memory for validate's books", c->d->name);
+}
+
 forge_status v_tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie, forge_tl **out) {
   call c;
   if (!begin(dev, "tl_create", &c)) return FORGE_E_INVALID;
@@ -121,10 +139,7 @@ forge_status v_tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie, forg
   forge_status st =
       c.d->inner->tl_create(c.d->dev, initial, (uint64_t)(uintptr_t)&tl->listener, &tl->inner);
   st = judge_made(&c, st, tl->inner);
-  if (!st && !object_publish(&c, &tl->o)) {
-    c.d->inner->tl_destroy(tl->inner);
-    st = FORGE_E_OOM;
-  }
+  if (!st) st = keep_timeline(&c, tl);
   if (st)
     kit_free(tl);
   else
@@ -139,6 +154,7 @@ void v_tl_destroy(forge_tl *timeline) {
   if (object_in_use(&c, o, "destroyed") && c.d->refuses) return;
   object_bury(&c, o);
   c.d->inner->tl_destroy(((vtl *)(void *)o)->inner);
+  tl_release((vtl *)(void *)o);
 }
 
 forge_status v_tl_query(forge_tl *timeline, uint64_t *out_value) {

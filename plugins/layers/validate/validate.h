@@ -54,6 +54,11 @@ typedef struct vqueue {
 } vqueue;
 
 enum { MAX_POINTS = 64 };
+typedef struct vpoint {
+  uint64_t value;
+  clock_vector clock;
+} vpoint;
+
 typedef struct vtl {
   object o;
   forge_listener listener;
@@ -61,10 +66,7 @@ typedef struct vtl {
   uint64_t cookie;
   uint64_t promised, seen; /* highest value some work is to signal; highest seen reached */
   forge_status failed;
-  struct {
-    uint64_t value;
-    clock_vector clock;
-  } points[MAX_POINTS]; /* the last signals, a ring */
+  vpoint *points; /* the last MAX_POINTS signals, a ring; NULL once destroyed */
   uint64_t n_points;
 } vtl;
 
@@ -181,6 +183,7 @@ void v_prog_destroy(forge_prog *prog);
 /* Says so when unfinished work uses an object; |verb|: what happens to it. */
 bool object_in_use(const call *c, const object *o, const char *verb);
 void prog_release(vprog *p);
+void tl_release(vtl *tl);
 
 forge_status v_submit(forge_queue *queue, forge_prog *prog, const forge_submit *order);
 forge_status v_copy(forge_queue *queue, const forge_copy *copies, uint32_t n,

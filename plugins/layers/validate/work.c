@@ -97,7 +97,7 @@ static forge_status check_stretch(const call *c, const forge_bind *b, const char
   *inner = (forge_bind){m->inner, b->off, b->len};
   if (b->off <= m->bytes && b->len <= m->bytes - b->off) return FORGE_OK;
   return wrong(c, "%s: bytes %llu to %llu leave memory %u, which has %llu", what,
-               (unsigned long long)b->off, (unsigned long long)(b->off + b->len), m->o.number,
+               (unsigned long long)b->off, (unsigned long long)b->off + b->len, m->o.number,
                (unsigned long long)m->bytes);
 }
 
