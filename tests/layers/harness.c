@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 char harness_said[1 << 16];
-int harness_notified;
+_Atomic int harness_notified;
 static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local uint64_t reports;
 
@@ -20,6 +20,13 @@ static void say(const char *msg, size_t n) {
     memcpy(harness_said + have + n, "\n", 2);
   }
   pthread_mutex_unlock(&said_lock);
+}
+
+int harness_has(const char *words) {
+  pthread_mutex_lock(&said_lock);
+  const int found = strstr(harness_said, words) != NULL;
+  pthread_mutex_unlock(&said_lock);
+  return found;
 }
 
 void harness_forget(void) {

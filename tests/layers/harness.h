@@ -38,8 +38,10 @@ const void *harness_block(const harness *h, uint32_t id);
 
 /* What was reported or logged last, and all of it since harness_forget(). */
 extern char harness_said[1 << 16];
-extern int harness_notified; /* calls of tl_notify that came to the test's own cookie */
+extern _Atomic int harness_notified; /* calls of tl_notify that came to the test's own cookie */
 void harness_forget(void);
+/* While other threads may still say something. */
+int harness_has(const char *words);
 #define assert_said(words)                                                                         \
   do {                                                                                             \
     if (!strstr(harness_said, words)) fail_msg("expected '%s' in: %s", words, harness_said);       \

@@ -201,11 +201,19 @@ void f_tl_destroy(forge_tl *timeline) {
   wrap_tl_destroy(timeline);
 }
 
+static forge_status failure_of(fdev *d, const ftl *tl) {
+  pthread_mutex_lock(&d->lock);
+  const forge_status st = tl->failed;
+  pthread_mutex_unlock(&d->lock);
+  return st;
+}
+
 forge_status f_tl_query(forge_tl *timeline, uint64_t *out_value) {
   ftl *tl = (ftl *)(void *)timeline;
   fdev *d = fdev_of(tl->w.d);
   uint64_t value = 0;
-  forge_status st = tl->failed ? FORGE_OK : fault_call(d, CALL_TL_QUERY);
+  forge_status st = failure_of(d, tl);
+  if (!st) st = fault_call(d, CALL_TL_QUERY);
   if (st) return st;
   st = d->w.inner->tl_query(tl->w.inner, &value);
   saw(d, tl, st ? 0 : value, st);
@@ -233,13 +241,12 @@ forge_status f_tl_wait(forge_tl *timeline, uint64_t value, uint64_t timeout_ns) 
   fdev *d = fdev_of(tl->w.d);
   const uint64_t now = kit_now_ns();
   const uint64_t deadline = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
-  forge_status st = tl->failed ? FORGE_OK : fault_call(d, CALL_TL_WAIT);
+  forge_status st = failure_of(d, tl);
+  if (!st) st = fault_call(d, CALL_TL_WAIT);
   if (st) return st;
-  if (!tl->failed) {
-    st = d->w.inner->tl_wait(tl->w.inner, value, timeout_ns);
-    if (st == FORGE_E_TIMEOUT) return st;
-    saw(d, tl, st ? 0 : value, st);
-  }
+  st = d->w.inner->tl_wait(tl->w.inner, value, timeout_ns);
+  if (st == FORGE_E_TIMEOUT) return st;
+  saw(d, tl, st ? 0 : value, st);
   return wait_shown(d, tl, value, deadline);
 }
 
