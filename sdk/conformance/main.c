@@ -80,7 +80,7 @@ static int run(const options *o, const ledger *l, results *all) {
 /* One test here and now: no limit of time, no other process. */
 static int debug(const test_list *tests, const char *id) {
   for (size_t i = 0; i < tests->n; i++)
-    if (!strcmp(tests->test[i].id, id)) test_run_child(&tests->test[i], 2);
+    if (!strcmp(tests->test[i].id, id)) test_run_child(&tests->test[i], -1);
   fprintf(stderr, "forge-conformance: no test is named \"%s\"\n", id);
   return EXIT_USAGE;
 }

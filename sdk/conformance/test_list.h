@@ -28,7 +28,8 @@ typedef struct saying {
   uint32_t kind, bytes;
 } saying;
 
-/* In the child: |fd| is the runner's ear. Runs the body, then ends the process. */
+/* In the child: |fd| is the runner's ear, -1: none, a person reads standard error. Runs the body,
+ * then ends the process. */
 _Noreturn void test_run_child(const test_case *test, int fd);
 
 #endif
