@@ -18,6 +18,6 @@ check() { # test ids ..
   done
 }
 check op.BINARY.f32.strided op.REDUCE.sum.f32.odd op.REDUCE.argmax.f32.odd op.SOFTMAX.f32.odd op.TOPK.f32.odd \
-  op.SCATTER_ROWS.add.odd op.GATHER_ROWS.f32.odd op.MASK.causal.f32.odd op.RNG_PHILOX.normal.odd
+  op.SCATTER_ROWS.add.f32.odd op.GATHER_ROWS.f32.odd op.MASK.causal.f32.odd op.RNG_PHILOX.normal.odd
 check op.MATMUL.f32.odd op.RMSNORM.f32.odd op.RMSNORM_BWD.f32.odd op.LAYERNORM_BWD.f32.odd op.ATTENTION.f32.odd \
   op.ATTENTION_BWD.f32.odd op.CROSS_ENTROPY.f32.odd op.GLOBAL_NORM.f32.odd op.SAMPLE.f32.odd op.QMATMUL.q8_0.odd
