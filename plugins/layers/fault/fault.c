@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-forge_status fault_check_lost(fdev *d, const char *call) {
+forge_status fault_check_lost(fdev *d) {
   if (!atomic_load(&d->lost)) return FORGE_OK;
   return kit_fail(d->w.host, FORGE_E_DEVICE_LOST,
-                  "%s: the device is gone, as the layer fault was told", call);
+                  "the device is gone, as the layer fault was told");
 }
 
 void fault_lose(fdev *d) {
@@ -28,7 +28,7 @@ forge_status fault_call(fdev *d, uint32_t call) {
   uint64_t count = 0, random = 0;
   const char *name = rules_call_name(call);
   const rule *r = rules_strike(&d->rules, call, &count, &random);
-  const forge_status lost = fault_check_lost(d, name);
+  const forge_status lost = fault_check_lost(d);
   if (lost || !r) return lost;
   kit_log(kit_host, FORGE_LOG_WARN, "%s %llu on %s (%s, seed %llu)", name,
           (unsigned long long)count, d->w.name, r->text, (unsigned long long)d->rules.seed);
@@ -36,7 +36,7 @@ forge_status fault_call(fdev *d, uint32_t call) {
     sleep_ns(r->least_ns +
              (r->most_ns > r->least_ns ? random % (r->most_ns - r->least_ns + 1) : 0));
   if (r->what == DO_LOSE) fault_lose(d);
-  if (r->what == DO_LOSE) return fault_check_lost(d, name);
+  if (r->what == DO_LOSE) return fault_check_lost(d);
   if (r->what != DO_STATUS) return FORGE_OK;
   return kit_fail(d->w.host, r->status, "injected by the layer fault (rule %s)", r->text);
 }

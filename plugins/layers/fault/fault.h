@@ -106,7 +106,7 @@ static inline fdev *fdev_of(wrap_dev *d) { return (fdev *)(void *)d; }
 /* What a rule does to a call that is neither submit nor copy. OK: go on. */
 forge_status fault_call(fdev *d, uint32_t call);
 /* The failure of everything once the device is gone; OK while it is not. */
-forge_status fault_check_lost(fdev *d, const char *call);
+forge_status fault_check_lost(fdev *d);
 /* The device is gone: work under way is let finish below, and its timelines fail. */
 void fault_lose(fdev *d);
 

@@ -146,7 +146,7 @@ static uint64_t delay_of(const rule *r, uint64_t random) {
 static forge_status strike(fdev *d, uint32_t call, blow *b) {
   *b = (blow){0};
   b->r = rules_strike(&d->rules, call, &b->count, &b->random);
-  forge_status st = fault_check_lost(d, rules_call_name(call));
+  forge_status st = fault_check_lost(d);
   if (st || !b->r) return st;
   const rule *r = b->r;
   if (r->what == DO_FLIP) return FORGE_OK; /* tells of itself */
@@ -158,7 +158,7 @@ static forge_status strike(fdev *d, uint32_t call, blow *b) {
           : r->what == DO_FAIL ? ": will fail"
                                : "");
   if (r->what == DO_LOSE) fault_lose(d);
-  if (r->what == DO_LOSE) return fault_check_lost(d, rules_call_name(call));
+  if (r->what == DO_LOSE) return fault_check_lost(d);
   if (r->what == DO_STATUS)
     return kit_fail(d->w.host, r->status, "injected by the layer fault (rule %s)", r->text);
   return FORGE_OK;

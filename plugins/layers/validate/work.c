@@ -310,7 +310,7 @@ static forge_status copy_checked(const call *c, vqueue *q, const forge_copy *cop
   const forge_submit none = {.size = sizeof none};
   const forge_submit *o = order ? order : &none;
   passing pass = {.order = *o};
-  forge_copy one, *inner = n > 1 ? kit_zalloc(n * sizeof *inner) : &one;
+  forge_copy one = {0}, *inner = n > 1 ? kit_zalloc(n * sizeof *inner) : &one;
   work *w = work_create(q, c->number, 2 * n, o->n_signal);
   const bool room = make_room(&pass, 0, (size_t)o->n_wait + o->n_signal);
   forge_status st = room && inner && w ? FORGE_OK : no_memory(c);
