@@ -218,16 +218,25 @@ static void check_sample(case_run *run, op_call *c) {
 typedef struct sampling {
   const char *name;
   int64_t shape[8][2];
-  bool ties;
+  bool ties, strided;
 } sampling;
 static const sampling samplings[] = {
     {"usual", {{4, 512}, {2, 3000}}, false},
     {"odd", {{40, 5}, {33, 97}, {7, 31}, {3, 257}, {127, 63}}, false},
     {"one", {{1, 1}, {3, 1}}, false},
     {"empty", {{0, 8}}, false},
-    {"ties", {{30, 20}, {5, 257}}, true},
+    {"ties", {{30, 20}, {5, 257}}, true, false},
+    {"strided", {{5, 97}, {33, 31}}, false, true},
     {"large", {{2, 65539}, {65541, 3}}, false},
 };
+
+static void form_inputs(op_call *c, int turn) {
+  for (int k = 0; k < 3; k++) {
+    rig_tensor *old = c->in[k];
+    c->in[k] = call_formed(old, (turn + k) % FORM_COUNT);
+    rig_free(old);
+  }
+}
 
 static void sample(const void *arg) {
   const sampling *s = arg;
@@ -238,6 +247,7 @@ static void sample(const void *arg) {
       if (s->shape[k][0] * s->shape[k][1] > 60000 && i != 5 && i != 3) continue;
       if (s->ties && all_settings[i].min_p > 1.0) continue; /* which of equals is left is open */
       sample_call(&c, s->shape[k][0], s->shape[k][1], &all_settings[i], s->ties);
+      if (s->strided) form_inputs(&c, (int)i);
       check_sample(&run, &c);
       call_free(&c);
     }
