@@ -189,7 +189,7 @@ void host_check(void) {
 void host_refuse(uint64_t nth) {
   pthread_mutex_lock(&lock);
   refuse_in = nth;
-  refused = false;
+  if (nth) refused = false; /* after the shortage it is still asked whether it bit */
   pthread_mutex_unlock(&lock);
 }
 
