@@ -51,9 +51,8 @@ static uint8_t support_attention(const ocl_call *c) {
       (table->there && table->t.dtype != FORGE_I32))
     return FORGE_REASON_DTYPE;
   if (!heads_dense(c->in, 3) || !heads_dense(c->out, 1)) return FORGE_REASON_STRIDES;
-  return attention_local(lanes_up(c->in[0].t.dim[3])) > c->caps->local_bytes
-             ? FORGE_REASON_HARDWARE
-             : FORGE_REASON_NONE;
+  return attention_local(lanes_up(c->in[0].t.dim[3])) > c->caps->local_bytes ? FORGE_REASON_HARDWARE
+                                                                             : FORGE_REASON_NONE;
 }
 
 /* A decoder without shared heads has one row to a key head, for ever. */
@@ -63,8 +62,8 @@ static int rows_of(const ocl_call *c) {
 }
 
 static forge_status plan_attention(ocl_plan *plan, const ocl_call *c) {
-  return ocl_want(plan, "attention", "attention_rows", "-DK=%d -DV=%d -DR=%d", c->in[1].t.dtype,
-                  c->in[2].t.dtype, rows_of(c));
+  return ocl_want(plan, "attention", "attention_rows", "-DK=%d -DV=%d -DR=%d -DTEAM=%u",
+                  c->in[1].t.dtype, c->in[2].t.dtype, rows_of(c), team(c->caps));
 }
 
 static attention describe_attention(const ocl_call *c) {
@@ -144,7 +143,8 @@ static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
   static const char *const kernels[] = {"inner", "queries", "keys"};
   forge_status s = FORGE_OK;
   for (int i = 0; i < 3 && !s; i++)
-    s = ocl_want(plan, "attention_bwd", kernels[i], "-DR=%d", (int)ROWS);
+    s = ocl_want(plan, "attention_bwd", kernels[i], "-DR=%d -DTEAM=%u", (int)ROWS,
+                 team(c->caps));
   ocl_scratch(plan, (uint64_t)ocl_elements(&c->in[4].t) * sizeof(float));
   return s;
 }

@@ -40,8 +40,8 @@ static void run_rows(ocl_launch *l, const ocl_call *c, const loss *a) {
 
 static forge_status plan_forward(ocl_plan *plan, const ocl_call *c) {
   ocl_scratch(plan, (uint64_t)(c->in[0].t.dim[0] + 1) * sizeof(float));
-  forge_status s = ocl_want(plan, "loss", "loss_rows", "%s", "");
-  return s ? s : ocl_want(plan, "loss", "loss_mean", "%s", "");
+  forge_status s = ocl_want(plan, "loss", "loss_rows", "-DTEAM=%u", team(c->caps));
+  return s ? s : ocl_want(plan, "loss", "loss_mean", "-DTEAM=%u", team(c->caps));
 }
 
 static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
@@ -62,10 +62,9 @@ static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
 }
 
 static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
-  (void)c;
   ocl_scratch(plan, sizeof(float));
-  forge_status s = ocl_want(plan, "loss", "loss_factor", "%s", "");
-  return s ? s : ocl_want(plan, "loss", "loss_bwd", "%s", "");
+  forge_status s = ocl_want(plan, "loss", "loss_factor", "-DTEAM=%u", team(c->caps));
+  return s ? s : ocl_want(plan, "loss", "loss_bwd", "-DTEAM=%u", team(c->caps));
 }
 
 static forge_status launch_backward(ocl_launch *l, const ocl_call *c) {

@@ -67,8 +67,7 @@ static uint8_t support_grouped(const ocl_call *c) {
       c->out[0].t.dtype != FORGE_F32)
     return FORGE_REASON_DTYPE;
   const uint8_t second = c->in[1].t.dtype;
-  return (dw ? second == FORGE_F32 : ocl_is_float(second)) ? FORGE_REASON_NONE
-                                                           : FORGE_REASON_DTYPE;
+  return (dw ? second == FORGE_F32 : ocl_is_float(second)) ? FORGE_REASON_NONE : FORGE_REASON_DTYPE;
 }
 
 static forge_status plan_grouped(ocl_plan *plan, const ocl_call *c) {

@@ -14,14 +14,15 @@ static uint8_t support(const ocl_call *c) {
              : FORGE_REASON_DTYPE;
 }
 
+static uint32_t team(const ocl_caps *caps) { return caps->is_cpu ? 1 : 64; }
+
 static forge_status plan(ocl_plan *plan, const ocl_call *c) {
   ocl_scratch(plan, (uint64_t)ocl_elements(&c->in[0].t) * sizeof(uint64_t));
-  return ocl_want(plan, "sample", "sample_rows", "%s", "");
+  return ocl_want(plan, "sample", "sample_rows", "-DTEAM=%u", team(c->caps));
 }
 
 static forge_status launch(ocl_launch *l, const ocl_call *c) {
   const forge_tensor *x = &c->in[0].t, *p = &c->in[1].t, *k = &c->in[2].t;
-  const uint32_t team = c->caps->is_cpu ? 1 : 64;
   const sample a = {.rows = x->dim[0],
                     .columns = x->dim[1],
                     .x_row = x->stride[0],
@@ -36,9 +37,9 @@ static forge_status launch(ocl_launch *l, const ocl_call *c) {
   ocl_arg_view(l, &c->out[0]);
   ocl_arg_scratch(l, 0);
   ocl_arg_struct(l, &a, sizeof a);
-  ocl_arg_local(l, team * sizeof(uint64_t));
-  ocl_arg_local(l, team * sizeof(float));
-  ocl_run1(l, a.rows, team);
+  ocl_arg_local(l, team(c->caps) * sizeof(uint64_t));
+  ocl_arg_local(l, team(c->caps) * sizeof(float));
+  ocl_run1(l, a.rows, team(c->caps));
   return ocl_done(l);
 }
 

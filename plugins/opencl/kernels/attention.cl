@@ -39,7 +39,7 @@ inline long key_count(const attention *a, __global const int *table, long b, lon
 
 /* |at| holds where the keys and values of a block lie [2][KEYS]; |memory| rows of q and of the sums
  * [2][R][width], the block's scores [R][KEYS], and m, l and the factor of each row [3][R]. */
-__kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TENSOR(table),
+__kernel GROUP(TEAM, 1) void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TENSOR(table),
                              TENSOR(y), TENSOR(lse), const attention a, __local long *at,
                              __local float *memory) {
   const long rows = a.key_heads ? a.heads / a.key_heads * a.queries : 0;
@@ -47,7 +47,7 @@ __kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TE
   const long b = (long)get_group_id(1) / max(1L, a.key_heads);
   if (first_row >= rows || b >= a.batch) return;
   const long key_head = (long)get_group_id(1) % a.key_heads, group = a.heads / a.key_heads;
-  const int me = (int)get_local_id(0), team = (int)get_local_size(0);
+  const int me = (int)get_local_id(0), team = TEAM;
   __global const int *table = (__global const int *)BASE(table);
   __local float *query = memory, *sum = query + R * a.width, *score = sum + R * a.width;
   __local float *most = score + R * KEYS, *total = most + R, *factor = total + R;
@@ -88,7 +88,7 @@ __kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TE
       at[j] = outer * a.k[0] + inner * a.k[1] + key_head * a.k[2];
       at[KEYS + j] = outer * a.v[0] + inner * a.v[1] + key_head * a.v[2];
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
 
     for (int j = me; j < KEYS; j += team) {
       float16 s[R], x;
@@ -107,7 +107,7 @@ __kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TE
         score[r * KEYS + j] = seen ? sum16(s[r]) * a.scale : -INFINITY;
       }
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
 
     for (int r = me; r < R; r += team) {
       __local float *s = score + r * KEYS;
@@ -127,7 +127,7 @@ __kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TE
       total[r] = total[r] * factor[r] + sum16(all);
       most[r] = m;
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
 
     for (long c = 16 * me; c < a.width; c += 16 * team) {
       float16 s[R], x;
@@ -142,7 +142,7 @@ __kernel void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TE
 #pragma unroll
       for (int r = 0; r < R; r++) vstore16(s[r], 0, sum + r * a.width + c);
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
   }
 
   for (int r = 0; r < R && first_row + r < rows; r++) {

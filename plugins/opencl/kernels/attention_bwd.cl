@@ -22,7 +22,7 @@ typedef struct backward {
   } while (0)
 
 /* c [batch][heads][queries] */
-__kernel void inner(TENSOR(y), TENSOR(dy), TENSOR(c), const backward a) {
+__kernel GROUP(64, 1) void inner(TENSOR(y), TENSOR(dy), TENSOR(c), const backward a) {
   const long i = get_global_id(0);
   if (i >= a.batch * a.heads * a.queries) return;
   const long t = i % a.queries, h = i / a.queries % a.heads, b = i / a.queries / a.heads;
@@ -61,11 +61,11 @@ __kernel void inner(TENSOR(y), TENSOR(dy), TENSOR(c), const backward a) {
   }
 
 /* |memory|: rows of q, of dy and of dq [3][R][width], then ds [R][BLOCK]. */
-__kernel void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TENSOR(c),
+__kernel GROUP(TEAM, 1) void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TENSOR(c),
                       TENSOR(dq), const backward a, __local float *memory) {
   const long first = (long)get_group_id(0) * R, head = get_group_id(1), b = get_group_id(2);
   if (first >= a.queries || head >= a.heads || b >= a.batch) return;
-  const int me = (int)get_local_id(0), team = (int)get_local_size(0);
+  const int me = (int)get_local_id(0), team = TEAM;
   const long key_head = head / (a.heads / a.key_heads);
   __local float *query = memory, *flow = query + R * a.width, *sum = flow + R * a.width;
   __local float *slope = sum + R * a.width;
@@ -78,7 +78,7 @@ __kernel void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), 
     lse[r] = ((__global const float *)BASE(lse))[b * a.lse[0] + head * a.lse[1] + t * a.lse[2]];
     inner[r] = ((__global const float *)BASE(c))[(b * a.heads + head) * a.queries + t];
   }
-  barrier(CLK_LOCAL_MEM_FENCE);
+  ALL_HERE;
   const long last = a.causal ? min(a.keys, first + R) : a.keys;
   for (long block = 0; block < last; block += BLOCK) {
     const int n = (int)min((long)BLOCK, last - block);
@@ -92,7 +92,7 @@ __kernel void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), 
         slope[r * BLOCK + j] = seen ? a.scale * (p * (sum16(ds[r]) - inner[r])) : 0.0f;
       }
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
     for (long c = 16 * me; c < a.width; c += 16 * team) {
       float16 s[R], x;
       for (int r = 0; r < R; r++) s[r] = vload16(0, sum + r * a.width + c);
@@ -103,18 +103,18 @@ __kernel void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), 
       }
       for (int r = 0; r < R; r++) vstore16(s[r], 0, sum + r * a.width + c);
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
   }
   for (int r = 0; r < R && first + r < a.queries; r++)
     KEEP(dq, sum + r * a.width, AT(dq, b, first + r, head));
 }
 
 /* |memory|: rows of k, v, dk and dv [4][R][width], then p and ds [2][R][BLOCK]. */
-__kernel void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TENSOR(c), TENSOR(dk),
+__kernel GROUP(TEAM, 1) void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TENSOR(c), TENSOR(dk),
                    TENSOR(dv), const backward a, __local float *memory) {
   const long first = (long)get_group_id(0) * R, key_head = get_group_id(1), b = get_group_id(2);
   if (first >= a.keys || key_head >= a.key_heads || b >= a.batch) return;
-  const int me = (int)get_local_id(0), team = (int)get_local_size(0);
+  const int me = (int)get_local_id(0), team = TEAM;
   const long group = a.heads / a.key_heads;
   __local float *key = memory, *value = key + R * a.width, *sum_k = value + R * a.width;
   __local float *sum_v = sum_k + R * a.width, *weight = sum_v + R * a.width;
@@ -126,7 +126,7 @@ __kernel void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TEN
     CLEAR(sum_k + r * a.width);
     CLEAR(sum_v + r * a.width);
   }
-  barrier(CLK_LOCAL_MEM_FENCE);
+  ALL_HERE;
   const long begin = a.causal ? first / BLOCK * BLOCK : 0;
   const long blocks = begin < a.queries ? (a.queries - begin + BLOCK - 1) / BLOCK : 0;
   for (long turn = 0; turn < group * blocks; turn++) {
@@ -146,7 +146,7 @@ __kernel void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TEN
         slope[r * BLOCK + i] = seen ? a.scale * (p * (sum16(ds[r]) - inner)) : 0.0f;
       }
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
     for (long c = 16 * me; c < a.width; c += 16 * team) {
       float16 sk[R], sv[R], x, z;
       for (int r = 0; r < R; r++) {
@@ -167,7 +167,7 @@ __kernel void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TEN
         vstore16(sv[r], 0, sum_v + r * a.width + c);
       }
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    ALL_HERE;
   }
   for (int r = 0; r < R && first + r < a.keys; r++) {
     KEEP(dk, sum_k + r * a.width, AT(dk, b, first + r, key_head));

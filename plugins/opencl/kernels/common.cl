@@ -15,6 +15,17 @@
 #define TENSOR(name) __global char *name##_base, ulong name##_at
 #define BASE(name)   (name##_base + name##_at)
 
+/* A kernel's work-group, said before `void`: what is known is compiled once, and for that alone. */
+#define GROUP(x, y) __attribute__((reqd_work_group_size(x, y, 1)))
+
+/* All of a group of TEAM work-items (an option) arrive. On CPUs a group is one work-item: no barrier
+ * is left, and drivers have much less to compile. */
+#if !defined(TEAM) || TEAM > 1
+#define ALL_HERE barrier(CLK_LOCAL_MEM_FENCE)
+#else
+#define ALL_HERE
+#endif
+
 /* ---- numbers ---- */
 
 inline float half_to_float(ushort h) {
@@ -96,8 +107,9 @@ inline char float_to_i8(float f) {
 #define SOME(type, p, i, step, n, rest, to)                                                        \
   do {                                                                                             \
     float part_[16];                                                                               \
-    for (int l_ = 0; l_ < 16; l_++)                                                                \
-      part_[l_] = l_ < (n) ? LOAD(type, p, (i) + l_ * (step)) : (rest);                            \
+    vstore16((float16)(rest), 0, part_);                                                           \
+    _Pragma("unroll 1") for (int l_ = 0; l_ < 16 && l_ < (n); l_++)                                \
+      part_[l_] = LOAD(type, p, (i) + l_ * (step));                                                \
     to = vload16(0, part_);                                                                        \
   } while (0)
 

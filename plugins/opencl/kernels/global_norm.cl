@@ -12,7 +12,7 @@ typedef float16 wide16;
 #endif
 
 /* Sums of the pieces of one input. */
-__kernel void squares(TENSOR(x), TENSOR(sums), const nd shape) {
+__kernel GROUP(1, 1) void squares(TENSOR(x), TENSOR(sums), const nd shape) {
   const long piece = get_global_id(0), first = piece * 16384, end = min(first + 16384, shape.n);
   if (first >= shape.n) return;
   __global const float *x = (__global const float *)BASE(x);
@@ -40,7 +40,7 @@ typedef struct finish {
   float limit;
 } finish;
 
-__kernel void finish_norm(TENSOR(sums), TENSOR(norm), TENSOR(factor), const finish a) {
+__kernel GROUP(1, 1) void finish_norm(TENSOR(sums), TENSOR(norm), TENSOR(factor), const finish a) {
   if (get_global_id(0) > 0 || !(a.has_norm || a.has_factor)) return;
   wide total = 0;
   for (long i = 0; i < a.pieces; i++) total += ((__global const wide *)BASE(sums))[i];

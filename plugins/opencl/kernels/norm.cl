@@ -4,7 +4,7 @@
  * Gradients, with h = (x - m) r (m = 0 for RMSNORM) and g = dy w:
  *   dx = r (g - h mean(g h)), and for LAYERNORM r (g - mean(g) - h mean(g h))
  *   dw = sum over rows of dy h,  db = sum over rows of dy, in order of the rows
- * Option: CENTRED 1 for LAYERNORM, else 0 (barriers stand in no branch: PoCL 3.1 hangs over those).
+ * Option: CENTRED 1 for LAYERNORM, else 0.
  * A work-group has a row; its work-items take sixteen columns at a time. */
 
 typedef struct norm {
@@ -21,14 +21,14 @@ typedef struct norm {
     if ((step) == 1 && (c) + 16 <= a.columns) to = vload16(0, (p) + (at) + (c));                   \
     else SOME(1, p, (at) + (c) * (step), step, a.columns - (c), rest, to);                         \
   } while (0)
-#define PUT(p, at, step, c, from)                                                                  \
+#define KEEP(p, at, step, c, from)                                                                  \
   do {                                                                                             \
     if ((step) == 1 && (c) + 16 <= a.columns) {                                                    \
       vstore16(from, 0, (p) + (at) + (c));                                                         \
     } else {                                                                                       \
       float some_[16];                                                                             \
       vstore16(from, 0, some_);                                                                    \
-      for (int l_ = 0; l_ < 16 && (c) + l_ < a.columns; l_++)                                      \
+      _Pragma("unroll 1") for (int l_ = 0; l_ < 16 && (c) + l_ < a.columns; l_++)                  \
         (p)[(at) + ((c) + l_) * (step)] = some_[l_];                                               \
     }                                                                                              \
   } while (0)
@@ -36,10 +36,10 @@ typedef struct norm {
 #define GROUP_SUM(v, to)                                                                           \
   do {                                                                                             \
     part[me] = v;                                                                                  \
-    barrier(CLK_LOCAL_MEM_FENCE);                                                                  \
+    ALL_HERE;                                                                  \
     to = 0.0f;                                                                                     \
     for (int i_ = 0; i_ < team; i_++) to += part[i_];                                              \
-    barrier(CLK_LOCAL_MEM_FENCE);                                                                  \
+    ALL_HERE;                                                                  \
   } while (0)
 #define EACH for (long c = 16 * me; c < a.columns; c += 16 * team)
 
@@ -67,11 +67,11 @@ typedef struct norm {
   GROUP_SUM(sum16(sum), r);                                                                        \
   r = 1.0f / sqrt(r / (float)a.columns + a.eps)
 
-__kernel void norm_rows(TENSOR(x), TENSOR(w), TENSOR(b), TENSOR(y), const norm a,
+__kernel GROUP(TEAM, 1) void norm_rows(TENSOR(x), TENSOR(w), TENSOR(b), TENSOR(y), const norm a,
                         __local float *part) {
   const long row = get_group_id(0);
   if (row >= a.rows.n) return;
-  const int me = (int)get_local_id(0), team = (int)get_local_size(0);
+  const int me = (int)get_local_id(0), team = TEAM;
   const long from = ND_AT(a.rows, 0, row), to = ND_AT(a.rows, 1, row);
   __global const float *x = AS_FLOAT(x);
   __global float *y = (__global float *)BASE(y);
@@ -83,16 +83,16 @@ __kernel void norm_rows(TENSOR(x), TENSOR(w), TENSOR(b), TENSOR(y), const norm a
     if (a.has_b) TAKE(AS_FLOAT(b), 0, a.b, c, 0.0f, shift);
     v = (v - mean) * r;
     v = a.has_b ? fma(v, factor, shift) : v * factor;
-    PUT(y, to, a.y, c, v);
+    KEEP(y, to, a.y, c, v);
   }
 }
 
 /* dx, and mean and r of every row for norm_dw. */
-__kernel void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(moments), const norm a,
+__kernel GROUP(TEAM, 1) void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(moments), const norm a,
                       __local float *part) {
   const long row = get_group_id(0);
   if (row >= a.rows.n) return;
-  const int me = (int)get_local_id(0), team = (int)get_local_size(0);
+  const int me = (int)get_local_id(0), team = TEAM;
   const long from = ND_AT(a.rows, 0, row), to = ND_AT(a.rows, 1, row);
   const long flow = ND_AT(a.rows, 2, row);
   __global const float *x = AS_FLOAT(x);
@@ -124,12 +124,12 @@ __kernel void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(momen
     TAKE(AS_FLOAT(w), 0, a.w, c, 0.0f, factor);
     v = (v - mean) * r;
     v = r * (g * factor - mean_g - v * mean_gh);
-    if (a.has_dx) PUT(dx, to, a.y, c, v);
+    if (a.has_dx) KEEP(dx, to, a.y, c, v);
   }
 }
 
 /* Sixteen columns of dw and db to a work-item. */
-__kernel void norm_dw(TENSOR(x), TENSOR(dy), TENSOR(moments), TENSOR(dw), TENSOR(db),
+__kernel GROUP(1, 1) void norm_dw(TENSOR(x), TENSOR(dy), TENSOR(moments), TENSOR(dw), TENSOR(db),
                       const norm a) {
   const long c = 16L * get_global_id(0);
   if (c >= a.columns) return;
@@ -142,6 +142,6 @@ __kernel void norm_dw(TENSOR(x), TENSOR(dy), TENSOR(moments), TENSOR(dw), TENSOR
     sum = fma(g, (v - mean) * r, sum);
     shift += g;
   }
-  if (a.has_dw) PUT((__global float *)BASE(dw), 0, a.w, c, sum);
-  if (a.has_db) PUT((__global float *)BASE(db), 0, a.db, c, shift);
+  if (a.has_dw) KEEP((__global float *)BASE(dw), 0, a.w, c, sum);
+  if (a.has_db) KEEP((__global float *)BASE(db), 0, a.db, c, shift);
 }

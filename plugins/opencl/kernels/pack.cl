@@ -6,7 +6,7 @@ typedef struct panel {
   long count, dim[4], x[4];        /* repeated over */
 } panel;
 
-__kernel void pack(TENSOR(x), TENSOR(y), const panel t) {
+__kernel GROUP(1, 1) void pack(TENSOR(x), TENSOR(y), const panel t) {
   const long r0 = (long)get_global_id(1) * 16, c0 = (long)get_global_id(0) * 64;
   const long number = get_global_id(2);
   if (r0 >= t.rows || c0 >= t.columns || number >= t.count) return;

@@ -32,7 +32,7 @@
 inline float16 sigmoid(float16 x) { return 1.0f / (1.0f + exp(-x)); }
 
 /* tensors of the shape 0: gate, 1: up, 2: y */
-__kernel void swiglu(TENSOR(gate), TENSOR(up), TENSOR(y), const nd shape) {
+__kernel GROUP(16, 1) void swiglu(TENSOR(gate), TENSOR(up), TENSOR(y), const nd shape) {
   PLACE;
   float16 g, u;
   GET(gate, 0, g);
@@ -42,7 +42,7 @@ __kernel void swiglu(TENSOR(gate), TENSOR(up), TENSOR(y), const nd shape) {
 }
 
 /* |side| 0: dgate, 1: dup; tensors of the shape 0: gate, 1: up, 2: dy, 3: the output */
-__kernel void swiglu_bwd(TENSOR(gate), TENSOR(up), TENSOR(dy), TENSOR(dx), const nd shape,
+__kernel GROUP(16, 1) void swiglu_bwd(TENSOR(gate), TENSOR(up), TENSOR(dy), TENSOR(dx), const nd shape,
                          int side) {
   PLACE;
   float16 g, u, d;
@@ -88,7 +88,7 @@ inline float16 slope(int kind, float16 x) {
 }
 
 /* tensors of the shape 0: x, 1: dy, 2: dx */
-__kernel void unary_bwd(TENSOR(x), TENSOR(dy), TENSOR(dx), const nd shape, int kind) {
+__kernel GROUP(16, 1) void unary_bwd(TENSOR(x), TENSOR(dy), TENSOR(dx), const nd shape, int kind) {
   PLACE;
   float16 x, d;
   GET(x, 0, x);

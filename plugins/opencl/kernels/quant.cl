@@ -50,7 +50,7 @@ typedef struct block_rows {
   long columns, table_rows, table_row, y_column, has_ids; /* strides in elements */
 } block_rows;
 
-__kernel void rows(TENSOR(table), TENSOR(ids), TENSOR(y), const block_rows a) {
+__kernel GROUP(1, 1) void rows(TENSOR(table), TENSOR(ids), TENSOR(y), const block_rows a) {
   const long row = get_global_id(1), first = (long)get_global_id(0) * 256;
   if (row >= a.shape.n || first >= a.columns) return;
   long from = ND_AT(a.shape, 0, row);
@@ -83,7 +83,7 @@ typedef struct product {
   long y_type;
 } product;
 
-__kernel void qdot(TENSOR(a), TENSOR(b), TENSOR(bias), TENSOR(y), const product t) {
+__kernel GROUP(1, 1) void qdot(TENSOR(a), TENSOR(b), TENSOR(bias), TENSOR(y), const product t) {
   const long row = (long)get_global_id(0) * MR, first = (long)get_global_id(1) * t.block;
   const long end = min(t.n, first + t.block);
   if (row >= t.m || first >= t.n || (long)get_global_id(2) >= t.count) return;

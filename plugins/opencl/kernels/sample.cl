@@ -107,11 +107,11 @@ inline long draw_one(draw *d, long columns, int top_k, float top_p, float min_p,
   return rank_column(d->key[d->total - 1 - min(i, count - 1)]);
 }
 
-__kernel void sample_rows(TENSOR(x), TENSOR(params), TENSOR(iparams), TENSOR(ids), TENSOR(keys),
+__kernel GROUP(TEAM, 1) void sample_rows(TENSOR(x), TENSOR(params), TENSOR(iparams), TENSOR(ids), TENSOR(keys),
                           const sample a, __local ulong *best, __local float *top) {
   const long row = get_group_id(0);
   if (row >= a.rows) return;
-  const int me = (int)get_local_id(0), team = (int)get_local_size(0);
+  const int me = (int)get_local_id(0), team = TEAM;
   __global const float *x = (__global const float *)BASE(x) + row * a.x_row;
   ulong mine = 0;
   float most = -INFINITY;
@@ -121,7 +121,7 @@ __kernel void sample_rows(TENSOR(x), TENSOR(params), TENSOR(iparams), TENSOR(ids
   }
   best[me] = mine;
   top[me] = most;
-  barrier(CLK_LOCAL_MEM_FENCE);
+  ALL_HERE;
   if (me > 0) return;
   for (int i = 1; i < team; i++) {
     mine = max(mine, best[i]);
