@@ -232,7 +232,7 @@ static void copies_are_checked(void **state) {
   (void)state;
   uint8_t bytes[512];
   forge_copy c = {.kind = FORGE_COPY_TO_DEVICE, .dst = {r.x, 0, 512}, .host = bytes};
-  refused(r.h.t->copy(r.q, &c, 1, NULL), "copy 0: destination: bytes 0 to 512 leave memory 1");
+  refused(r.h.t->copy(r.q, &c, 1, NULL), "destination of copy 0: bytes 0 to 512 leave memory 1");
   c = (forge_copy){.kind = FORGE_COPY_TO_HOST, .src = {r.x, 0, 64}};
   refused(r.h.t->copy(r.q, &c, 1, NULL), "host's address is NULL");
   c = (forge_copy){.kind = FORGE_COPY_ON_DEVICE, .dst = {r.x, 0, 64}, .src = {r.x, 32, 64}};

@@ -143,6 +143,11 @@ static void start(vdev *d, const char *name, call *out) {
                 .reports = d->report_count ? d->report_count(d->host->ctx) : 0};
 }
 
+object *known(const call *c, const void *handle, uint32_t kind) {
+  object *o = handle ? registered(handle) : NULL;
+  return o && o->kind == kind && o->d == c->d && !o->died ? o : NULL;
+}
+
 object *find(const call *c, const void *handle, uint32_t kind, const char *what) {
   object *o = handle ? registered(handle) : NULL;
   if (!handle)

@@ -149,6 +149,8 @@ bool begin(forge_dev *dev, const char *name, call *out);
 bool begin_on(const void *handle, uint32_t kind, const char *name, call *out, object **object_out);
 /* The object behind a handle that belongs to the call's device and lives; NULL: it was said. */
 object *find(const call *c, const void *handle, uint32_t kind, const char *what);
+/* The same without words: for the path on which all is well. */
+object *known(const call *c, const void *handle, uint32_t kind);
 const char *kind_name(uint32_t kind);
 
 /* A success must have made something, a failure must have been reported. */

@@ -36,26 +36,32 @@ static bool make_room(passing *p, size_t n_bind, size_t n_point) {
 
 static forge_status check_wait(const call *c, const forge_point *w, uint32_t i) {
   char what[32];
-  snprintf(what, sizeof what, "wait %u", i);
-  const vtl *tl = (const vtl *)(void *)find(c, w->tl, OBJECT_TIMELINE, what);
-  if (!tl) return FORGE_E_INVALID;
+  const vtl *tl = (const vtl *)(void *)known(c, w->tl, OBJECT_TIMELINE);
+  if (!tl) {
+    snprintf(what, sizeof what, "wait %u", i);
+    find(c, w->tl, OBJECT_TIMELINE, what);
+    return FORGE_E_INVALID;
+  }
   pthread_mutex_lock(&c->d->lock);
   const uint64_t promised = tl->promised;
   pthread_mutex_unlock(&c->d->lock);
   if (w->value <= promised) return FORGE_OK;
   return wrong(
       c,
-      "%s: nobody is to signal %llu on timeline %u (at most %llu), so this work would wait "
-      "for ever; submit first what signals it",
-      what, (unsigned long long)w->value, tl->o.number, (unsigned long long)promised);
+      "wait %u: nobody is to signal %llu on timeline %u (at most %llu), so this work would "
+      "wait for ever; submit first what signals it",
+      i, (unsigned long long)w->value, tl->o.number, (unsigned long long)promised);
 }
 
 static forge_status check_signal(const call *c, const forge_submit *order, uint32_t i) {
   const forge_point *s = &order->signal[i];
   char what[32];
-  snprintf(what, sizeof what, "signal %u", i);
-  const vtl *tl = (const vtl *)(void *)find(c, s->tl, OBJECT_TIMELINE, what);
-  if (!tl) return FORGE_E_INVALID;
+  const vtl *tl = (const vtl *)(void *)known(c, s->tl, OBJECT_TIMELINE);
+  if (!tl) {
+    snprintf(what, sizeof what, "signal %u", i);
+    find(c, s->tl, OBJECT_TIMELINE, what);
+    return FORGE_E_INVALID;
+  }
   pthread_mutex_lock(&c->d->lock);
   uint64_t above = tl->promised;
   pthread_mutex_unlock(&c->d->lock);
@@ -63,7 +69,7 @@ static forge_status check_signal(const call *c, const forge_submit *order, uint3
     if (order->signal[k].tl == s->tl && order->signal[k].value > above)
       above = order->signal[k].value;
   if (s->value > above) return FORGE_OK;
-  return wrong(c, "%s: %llu on timeline %u does not rise above %llu; timelines only rise", what,
+  return wrong(c, "signal %u: %llu on timeline %u does not rise above %llu; timelines only rise", i,
                (unsigned long long)s->value, tl->o.number, (unsigned long long)above);
 }
 
@@ -89,13 +95,16 @@ static forge_status check_points(const call *c, const forge_submit *order, passi
 
 /* ---- memory ---- */
 
-/* A stretch of live memory of this device; |inner| is what is passed on. */
-static forge_status check_stretch(const call *c, const forge_bind *b, const char *what,
+/* A stretch of live memory of this device, called "|title| |i|"; |inner| is what is passed on. */
+static forge_status check_stretch(const call *c, const forge_bind *b, const char *title, uint32_t i,
                                   forge_bind *inner) {
-  const vmem *m = (const vmem *)(void *)find(c, b->mem, OBJECT_MEMORY, what);
+  const vmem *m = (const vmem *)(void *)known(c, b->mem, OBJECT_MEMORY);
+  if (m) *inner = (forge_bind){m->inner, b->off, b->len};
+  if (m && b->off <= m->bytes && b->len <= m->bytes - b->off) return FORGE_OK;
+  char what[48];
+  snprintf(what, sizeof what, "%s %u", title, i);
+  if (!m) find(c, b->mem, OBJECT_MEMORY, what);
   if (!m) return FORGE_E_INVALID;
-  *inner = (forge_bind){m->inner, b->off, b->len};
-  if (b->off <= m->bytes && b->len <= m->bytes - b->off) return FORGE_OK;
   return wrong(c, "%s: bytes %llu to %llu leave memory %u, which has %llu", what,
                (unsigned long long)b->off, (unsigned long long)b->off + b->len, m->o.number,
                (unsigned long long)m->bytes);
@@ -105,17 +114,15 @@ static forge_status check_bind(const call *c, const vprog *p, const forge_submit
                                forge_bind *inner) {
   const forge_bind *b = &order->bind[i];
   const uint64_t need = p->need ? p->need[i] : 0;
-  char what[32];
   *inner = *b;
   if (!b->mem && !need) return FORGE_OK; /* nothing lies in it */
-  snprintf(what, sizeof what, "binding %u", i);
-  const forge_status st = check_stretch(c, b, what, inner);
+  const forge_status st = check_stretch(c, b, "binding", i, inner);
   if (st) return st;
   if (b->len < need)
-    return wrong(c, "%s has %llu bytes, the program uses %llu of it; bind more", what,
+    return wrong(c, "binding %u has %llu bytes, the program uses %llu of it; bind more", i,
                  (unsigned long long)b->len, (unsigned long long)need);
   if (p->align && p->align[i] && b->off % p->align[i])
-    return wrong(c, "%s begins at byte %llu, its tensors want multiples of %u", what,
+    return wrong(c, "binding %u begins at byte %llu, its tensors want multiples of %u", i,
                  (unsigned long long)b->off, p->align[i]);
   return FORGE_OK;
 }
@@ -254,14 +261,11 @@ forge_status v_submit(forge_queue *queue, forge_prog *prog, const forge_submit *
 static forge_status check_ends(const call *c, const forge_copy *k, uint32_t i, forge_copy *inner) {
   const bool reads = k->kind == FORGE_COPY_TO_HOST || k->kind == FORGE_COPY_ON_DEVICE;
   const bool writes = k->kind != FORGE_COPY_TO_HOST;
-  char what[48];
   forge_status st = FORGE_OK;
-  snprintf(what, sizeof what, "copy %u: source", i);
-  if (reads) st = check_stretch(c, &k->src, what, &inner->src);
-  snprintf(what, sizeof what, "copy %u: destination", i);
-  if (!st && writes) st = check_stretch(c, &k->dst, what, &inner->dst);
+  if (reads) st = check_stretch(c, &k->src, "source of copy", i, &inner->src);
+  if (!st && writes) st = check_stretch(c, &k->dst, "destination of copy", i, &inner->dst);
   if (!st && writes && !((const vmem *)(void *)k->dst.mem)->writable)
-    st = wrong(c, "%s is memory imported for reading", what);
+    st = wrong(c, "destination of copy %u is memory imported for reading", i);
   return st;
 }
 
