@@ -148,6 +148,9 @@ static void on_exit_called(void) {
   if (!spoken && getpid() == own_process) test_stage->exited = 1;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static void watch_faults(void) {} /* the sanitizer says more */
+#else
 /* Tells a read of borrowed memory from other accidents; those are left to end the process. */
 static void on_fault(int number, siginfo_t *info, void *context) {
   (void)context;
@@ -167,15 +170,14 @@ static void on_fault(int number, siginfo_t *info, void *context) {
 }
 
 static void watch_faults(void) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   static uint8_t stack[65536];
   const stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
   struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   sigaltstack(&alternative, NULL);
   sigaction(SIGSEGV, &act, NULL);
   sigaction(SIGBUS, &act, NULL);
-#endif
 }
+#endif
 
 void test_run_child(const test_case *test, int fd) {
   ear = fd;
