@@ -13,6 +13,7 @@
 #define BUCKETS          4096
 #define MOST_FREED       256
 #define MOST_FREED_BYTES (UINT64_C(1) << 16)
+#define MOST_BYTES       (UINT64_C(1) << 40) /* beyond this the C library is not even asked */
 #define FILL_LIMIT       (UINT64_C(1) << 20)
 
 typedef struct block {
@@ -72,7 +73,7 @@ static bool may_have(uint64_t bytes) {
 
 static block *make(size_t bytes, size_t align) {
   if (align < 16) align = 16;
-  if (bytes > SIZE_MAX / 2 || align > SIZE_MAX / 4) return NULL;
+  if (bytes > MOST_BYTES || align > MOST_BYTES) return NULL;
   block *b = malloc(sizeof *b);
   uint8_t *raw = malloc(bytes + align + 2 * CANARY);
   if (!b || !raw) {

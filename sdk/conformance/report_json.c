@@ -99,7 +99,7 @@ static json_t *support(const results *all) {
 }
 
 bool report_json(const results *all, const char *path) {
-  report_file r;
+  report_file r = {0};
   if (!report_begin(&r, path)) return false;
   char abi[32];
   snprintf(abi, sizeof abi, "%u.%u", FORGE_ABI_MAJOR, FORGE_ABI_MINOR);

@@ -87,7 +87,7 @@ static bool is_first_of(const results *all, size_t i, const char *chapter) {
 }
 
 bool report_junit(const results *all, const char *path) {
-  report_file r;
+  report_file r = {0};
   if (!report_begin(&r, path)) return false;
   const counts c = count(all, NULL);
   fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", r.f);

@@ -191,7 +191,7 @@ static void write_others(const page *p, const results *all) {
 }
 
 bool report_page(const results *all, const char *path) {
-  report_file r;
+  report_file r = {0};
   char title[160];
   if (!report_begin(&r, path)) return false;
   const page p = {.f = r.f, .html = strlen(path) > 5 && !strcmp(path + strlen(path) - 5, ".html")};

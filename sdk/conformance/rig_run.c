@@ -248,7 +248,7 @@ static forge_status run_image(rig *r, image *m, forge_prog *prog) {
   if (status) return status;
   rig_fetch(r, r->arena, 0, m->after, m->bytes);
   judge(m);
-  return status;
+  return FORGE_OK;
 }
 
 forge_status rig_run_how(rig *r, const rig_op *ops, uint32_t n, const rig_how *how) {

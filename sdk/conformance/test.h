@@ -75,11 +75,11 @@ void test_add(test_list *list, const test_case *test);
 #define TEST_PRINTF_(n) __attribute__((format(printf, n, n + 1)))
 
 /* What is wrong, where, and what it should have been: the vendor reads this line alone. */
-_Noreturn void test_fail(const char *format, ...) TEST_PRINTF_(1);
+void test_fail(const char *format, ...) __attribute__((noreturn)) TEST_PRINTF_(1);
 /* The test does not apply here; the reason says what it would take. */
-_Noreturn void test_skip(const char *format, ...) TEST_PRINTF_(1);
+void test_skip(const char *format, ...) __attribute__((noreturn)) TEST_PRINTF_(1);
 /* The plugin says NO with a reason: it does not offer this. */
-_Noreturn void test_unsupported(const char *format, ...) TEST_PRINTF_(1);
+void test_unsupported(const char *format, ...) __attribute__((noreturn)) TEST_PRINTF_(1);
 
 #define CHECK(condition, ...)                                                                      \
   do {                                                                                             \

@@ -22,9 +22,8 @@ static void check_lost(forge_status status, const char *what) {
 }
 
 /* Work: the call fails, or its timeline does, for good. */
-static void check_work(rig *r, forge_status status, forge_tl *tl, const char *what) {
+static void check_work(forge_status status, forge_tl *tl, const char *what) {
   uint64_t value = 0;
-  (void)r;
   if (status) {
     check_lost(status, what);
     return;
@@ -67,10 +66,10 @@ static void later_work(const void *arg) {
   lose(b, r);
   const forge_point done[2] = {{tl[0], 1}, {tl[1], 1}};
   forge_submit order = work_order(NULL, 0, &done[0], 1);
-  check_work(r, work_submit(w, r->queue, in, out, &order), tl[0], "submit");
+  check_work(work_submit(w, r->queue, in, out, &order), tl[0], "submit");
   order = work_order(NULL, 0, &done[1], 1);
   const forge_copy c = {.kind = FORGE_COPY_TO_HOST, .src = {in, 0, sizeof host}, .host = host};
-  check_work(r, rig_table()->copy(r->queue, &c, 1, &order), tl[1], "copy");
+  check_work(rig_table()->copy(r->queue, &c, 1, &order), tl[1], "copy");
   rig_table()->dev_close(r->dev);
   free(w);
   free(r);
