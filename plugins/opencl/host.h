@@ -103,6 +103,8 @@ struct forge_mem {
 forge_status ocl_mem_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem **out,
                            forge_mem_out *info);
 void ocl_mem_free(forge_dev *dev, forge_mem *mem);
+/* A buffer whose memory is there; NULL with the code. */
+cl_mem ocl_new_buffer(forge_dev *dev, uint64_t bytes, cl_int *code);
 forge_status ocl_bind_check(const forge_bind *bind);
 /* The buffer to hand to a kernel for |bind|, held (clReleaseMemObject), and where in it the binding
  * begins: a sub-buffer where the driver's alignment allows, else the block. */

@@ -25,12 +25,19 @@ static forge_status check_wish(const forge_dev *dev, const forge_mem_desc *desc)
 }
 
 /* Drivers may put off getting memory until a kernel needs it, where running out is a failure of the
- * work; so it is asked for here. */
-static cl_int make_resident(forge_dev *dev, cl_mem mem) {
-  cl_int code = ocl_cl.EnqueueMigrateMemObjects(
-      dev->own, 1, &mem, CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, NULL);
-  if (!code) code = ocl_cl.Finish(dev->own);
-  return code;
+ * work (PoCL: an abort); so it is asked for here. Where host and device share it, memory the host
+ * could see is made at once; elsewhere moving the buffer to the device makes it. */
+cl_mem ocl_new_buffer(forge_dev *dev, uint64_t bytes, cl_int *code) {
+  const cl_mem_flags flags = CL_MEM_READ_WRITE | (dev->caps.is_cpu ? CL_MEM_ALLOC_HOST_PTR : 0);
+  cl_mem mem = ocl_cl.CreateBuffer(dev->context, flags, bytes, NULL, code);
+  if (*code) return NULL;
+  if (dev->caps.is_cpu) return mem;
+  *code = ocl_cl.EnqueueMigrateMemObjects(dev->own, 1, &mem,
+                                          CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, NULL);
+  if (!*code) *code = ocl_cl.Finish(dev->own);
+  if (!*code) return mem;
+  ocl_cl.ReleaseMemObject(mem);
+  return NULL;
 }
 
 forge_status ocl_mem_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem **out,
@@ -44,8 +51,7 @@ forge_status ocl_mem_alloc(forge_dev *dev, const forge_mem_desc *desc, forge_mem
   pthread_mutex_init(&mem->lock, NULL);
   mem->dev = dev;
   mem->bytes = desc->bytes;
-  mem->mem = ocl_cl.CreateBuffer(dev->context, CL_MEM_READ_WRITE, desc->bytes, NULL, &code);
-  if (!code) code = make_resident(dev, mem->mem);
+  mem->mem = ocl_new_buffer(dev, desc->bytes, &code);
   if (code) {
     ocl_mem_free(dev, mem);
     return ocl_fail_cl(code, "opencl: no block of %" PRIu64 " bytes on %s; free some", desc->bytes,

@@ -107,14 +107,12 @@ static forge_status reserve(forge_prog *p, const forge_prog_desc *desc) {
 }
 
 static forge_status reserve_scratch(forge_prog *p) {
-  const forge_dev *dev = p->dev;
   cl_int code;
   if (!p->scratch_bytes) return FORGE_OK;
-  p->scratch = ocl_cl.CreateBuffer(dev->context, CL_MEM_READ_WRITE, p->scratch_bytes, NULL, &code);
+  p->scratch = ocl_new_buffer(p->dev, p->scratch_bytes, &code);
   if (!code) return FORGE_OK;
-  p->scratch = NULL;
   return ocl_fail_cl(code, "opencl: no %" PRIu64 " bytes of scratch on %s", p->scratch_bytes,
-                     dev->name);
+                     p->dev->name);
 }
 
 static forge_status build(forge_prog *p, const forge_prog_desc *desc) {
