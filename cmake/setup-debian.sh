@@ -1,7 +1,7 @@
 #!/bin/sh
 # setup-debian.sh: installs what building and testing Forge needs on Debian 12, once. Asks apt only for what is missing.
 set -eu
-packages="cmake ninja-build gcc g++ libc6-dev pkg-config git ca-certificates
+packages="cmake ninja-build make gcc g++ libc6-dev pkg-config git ca-certificates
   libconfig-dev libinih-dev libjansson-dev nettle-dev libxxhash-dev libpcre2-dev libutf8proc-dev
   libprotobuf-c-dev protobuf-c-compiler libcairo2-dev libelf-dev fonts-dejavu-core libcmocka-dev"
 # For the tests and gates; --build leaves them out.
