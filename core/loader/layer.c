@@ -37,7 +37,7 @@ typedef forge_status (*entry_fn)(const forge_layer_hello *, forge_layer_reply *)
 forge_status layer_greet(const manifest *m, library *lib) {
   entry_fn entry;
   void *symbol;
-  TRY(library_symbol(lib, "forge_layer_entry_v1", "layer", &symbol));
+  TRY(library_entry(lib, &symbol));
   memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from object to function */
   const forge_layer_hello hello = {
       .size = sizeof hello, .minor_min = 0, .minor_max = FORGE_ABI_MINOR, .host = &lib->host};

@@ -41,11 +41,17 @@ static int open_flags(const manifest *m) {
   return flags;
 }
 
-forge_status library_symbol(const library *lib, const char *name, const char *what, void **out) {
-  *out = dlsym(lib->handle, name);
+forge_status library_entry(const library *lib, void **out) {
+  static const char *const symbols[] = {"forge_backend_entry_v1", "forge_layer_entry_v1"};
+  static const char *const kinds[] = {"backend", "layer"};
+  const bool is = lib->is_layer;
+  *out = dlsym(lib->handle, symbols[is]);
   if (*out) return FORGE_OK;
+  if (dlsym(lib->handle, symbols[!is]))
+    return FAIL(FORGE_E_ABI, "%s: is the library of a %s; its manifest must say [%s], not [%s]",
+                lib->path, kinds[!is], kinds[!is], kinds[is]);
   return FAIL(FORGE_E_ABI, "%s: exports no %s: no Forge %s, or one for another ABI major",
-              lib->path, name, what);
+              lib->path, symbols[is], kinds[is]);
 }
 
 typedef forge_status (*entry_fn)(const forge_hello *, forge_reply *);
@@ -53,7 +59,7 @@ typedef forge_status (*entry_fn)(const forge_hello *, forge_reply *);
 static forge_status greet(const manifest *m, library *lib) {
   entry_fn entry;
   void *symbol;
-  TRY(library_symbol(lib, "forge_backend_entry_v1", "backend", &symbol));
+  TRY(library_entry(lib, &symbol));
   memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from object to function */
   const forge_hello hello = {
       .size = sizeof hello, .minor_min = 0, .minor_max = FORGE_ABI_MINOR, .host = &lib->host};
@@ -67,6 +73,7 @@ static forge_status greet(const manifest *m, library *lib) {
 
 forge_status library_open(const manifest *m, library *lib) {
   snprintf(lib->name, sizeof lib->name, "%s", m->name);
+  lib->is_layer = m->is_layer;
   if (!lib->handle) lib->handle = dlopen(lib->path, open_flags(m));
   if (!lib->handle) {
     const char *why = dlerror();
@@ -98,9 +105,9 @@ forge_status library_acquire(const manifest *m, const loader_plugin *p, library 
     if (!m->in_process && !lib->tried) TRY(trial_run(m, lib));
     lib->tried = true;
     TRY(library_open(m, lib));
-  } else if (strcmp(lib->name, m->name) != 0) {
-    return FAIL(FORGE_E_MISMATCH, "%s: is already the library of the backend '%s'", lib->path,
-                lib->name);
+  } else if (strcmp(lib->name, m->name) != 0 || lib->is_layer != m->is_layer) {
+    return FAIL(FORGE_E_MISMATCH, "%s: is already the library of the %s '%s'", lib->path,
+                lib->is_layer ? "layer" : "backend", lib->name);
   }
   lib->refs++;
   *out = lib;

@@ -21,7 +21,8 @@ struct library {
   char *path;
   void *handle; /* of dlopen(), NULL: not loaded */
   uint32_t refs, minor;
-  bool tried; /* the trial in a child went well */
+  bool tried;    /* the trial in a child went well */
+  bool is_layer; /* and no backend: which of the two tables below is there */
   forge_backend_v1 table;
   forge_layer_v1 layer; /* of a layer, which has no |table| but its shutdown */
   char missing[256];    /* required slots it lacks */
@@ -49,8 +50,9 @@ forge_status adopt_check(const forge_reply *reply);
 
 /* layer.c: greets a layer's library. */
 forge_status layer_greet(const manifest *m, library *lib);
-/* Words for a library without the symbol it should have, and the symbol. */
-forge_status library_symbol(const library *lib, const char *name, const char *what, void **out);
+/* The entry of an open library. Fails: E_ABI for a library that is no plugin, or of the other kind.
+ */
+forge_status library_entry(const library *lib, void **out);
 
 /* library.c: loads, or loads again; the caller releases. */
 forge_status library_acquire(const manifest *m, const loader_plugin *p, library **out);

@@ -233,10 +233,33 @@ static void a_layer_that_cannot_be_used_is_an_error(void **state) {
   forge_runtime_destroy(runtime);
   runtime = make_runtime((const char *[]){"layers=validate,wrong", NULL});
   assert_int_equal(forge_device_open(runtime, "null:0", &device), FORGE_E_ABI);
-  assert_says("exports no forge_layer_entry_v1: no Forge layer");
+  assert_says("is the library of a backend; its manifest must say [backend], not [layer]");
   forge_runtime_destroy(runtime);
   assert_int_equal(try_runtime((const char *[]){"layers=future", NULL}, &runtime), FORGE_E_ABI);
   assert_says("made for ABI major 7");
+}
+
+/* A manifest of the wrong kind over a library that is in use already. */
+static void a_library_is_a_layer_or_a_backend_and_not_both(void **state) {
+  (void)state;
+  forge_device *device;
+  support_write("null.ini", "[layer]\nname = null\nabi_major = 1\nlibrary = %s/%s\n",
+                FORGE_TEST_BUILD_DIR, "lib/forge/forge-null.so");
+  support_write("trace.ini", "[backend]\nname = trace\nabi_major = 1\nlibrary = %s/%s\n",
+                FORGE_TEST_BUILD_DIR, "lib/forge/forge-layer-trace.so");
+  char trace[300];
+  snprintf(trace, sizeof trace, "layer.trace.file=%s/d.json", support_dir);
+  forge_runtime *runtime = make_runtime((const char *[]){"layers=null", trace, NULL});
+  assert_int_equal(forge_device_open(runtime, "null:0", &device), FORGE_E_MISMATCH);
+  assert_says("forge-null.so: is already the library of the backend 'null'");
+  forge_runtime_destroy(runtime);
+  runtime = make_runtime((const char *[]){"layers=trace", trace, NULL});
+  assert_ok(forge_device_open(runtime, "null:0", &device));
+  forge_device *none;
+  assert_int_equal(forge_device_open(runtime, "trace:0", &none), FORGE_E_MISMATCH);
+  assert_says("forge-layer-trace.so: is already the library of the layer 'trace'");
+  forge_device_close(device);
+  forge_runtime_destroy(runtime);
 }
 
 static void manifests_of_layers_are_checked(void **state) {
@@ -272,6 +295,7 @@ int main(void) {
       cmocka_unit_test(settings_of_a_layer_come_from_file_and_environment),
       cmocka_unit_test(a_layer_that_cannot_be_used_is_an_error),
       cmocka_unit_test(manifests_of_layers_are_checked),
+      cmocka_unit_test(a_library_is_a_layer_or_a_backend_and_not_both),
   };
   return cmocka_run_group_tests(tests, setup, support_leave);
 }
