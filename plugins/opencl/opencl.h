@@ -117,6 +117,7 @@ extern const ocl_op ocl_ops_reduce[];      /* REDUCE SOFTMAX TOPK */
 extern const ocl_op ocl_ops_random[];      /* RNG_PHILOX */
 extern const ocl_op ocl_ops_matmul[];      /* MATMUL GROUPED_MATMUL GROUPED_MATMUL_DW */
 extern const ocl_op ocl_ops_quant[];       /* QMATMUL, CAST and GATHER_ROWS of block types */
+extern const ocl_op ocl_ops_encode[];      /* CAST into block types */
 extern const ocl_op ocl_ops_attention[];   /* ATTENTION ATTENTION_BWD KV_WRITE ROPE */
 extern const ocl_op ocl_ops_norm[];        /* RMSNORM LAYERNORM and gradients, GLOBAL_NORM */
 extern const ocl_op ocl_ops_loss[];        /* CROSS_ENTROPY and gradient */
