@@ -269,14 +269,9 @@ static void run_pair(const void *arg) {
   case_end(&run);
 }
 
-/* Pairs live as long as the program. */
-static const pair *pair_of(const op_maker *m, const family *f) {
-  pair *p = rig_zalloc(sizeof *p);
-  *p = (pair){m, f};
-  return p;
-}
-
-static const op_maker *known[256];
+#define MOST_MAKERS 256
+static const op_maker *known[MOST_MAKERS];
+static pair pairs[MOST_MAKERS][COUNT_OF(families)]; /* what the tests are given: they outlive all */
 static uint32_t n_known;
 
 const op_maker *cases_maker(uint32_t i) { return i < n_known ? known[i] : NULL; }
@@ -296,14 +291,17 @@ static bool takes_ids(const char *name) {
 
 void cases_add(test_list *list, const op_maker *makers, uint32_t n) {
   char id[128];
-  for (uint32_t i = 0; i < n && n_known < COUNT_OF(known); i++) known[n_known++] = &makers[i];
-  for (uint32_t i = 0; i < n; i++)
+  for (uint32_t i = 0; i < n && n_known < MOST_MAKERS; i++, n_known++) {
+    known[n_known] = &makers[i];
     for (uint32_t k = 0; k < COUNT_OF(families); k++) {
       if (!families[k].has(makers[i].shapes)) continue;
+      pair *p = &pairs[n_known][k];
+      *p = (pair){&makers[i], &families[k]};
       snprintf(id, sizeof id, "op.%s.%s", makers[i].name, families[k].name);
-      test_case t = {.id = id, .body = run_pair, .arg = pair_of(&makers[i], &families[k])};
+      test_case t = {.id = id, .body = run_pair, .arg = p};
       memcpy(t.rules, families[k].rules, sizeof t.rules);
       if (families[k].body == odd && takes_ids(makers[i].name)) t.rules[2] = FB_S6;
       test_add(list, &t);
     }
+  }
 }
