@@ -143,8 +143,7 @@ static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
   static const char *const kernels[] = {"inner", "queries", "keys"};
   forge_status s = FORGE_OK;
   for (int i = 0; i < 3 && !s; i++)
-    s = ocl_want(plan, "attention_bwd", kernels[i], "-DR=%d -DTEAM=%u", (int)ROWS,
-                 team(c->caps));
+    s = ocl_want(plan, "attention_bwd", kernels[i], "-DR=%d -DTEAM=%u", (int)ROWS, team(c->caps));
   ocl_scratch(plan, (uint64_t)ocl_elements(&c->in[4].t) * sizeof(float));
   return s;
 }

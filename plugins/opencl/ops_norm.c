@@ -29,8 +29,8 @@ static int64_t column_step(const ocl_view *v) { return v->there ? ocl_column_str
 /* ---- forward ---- */
 
 static forge_status plan_forward(ocl_plan *plan, const ocl_call *c) {
-  return ocl_want(plan, "norm", "norm_rows", "-DCENTRED=%d -DTEAM=%u",
-                  c->op == FORGE_OP_LAYERNORM, team(c->caps));
+  return ocl_want(plan, "norm", "norm_rows", "-DCENTRED=%d -DTEAM=%u", c->op == FORGE_OP_LAYERNORM,
+                  team(c->caps));
 }
 
 static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
@@ -61,10 +61,9 @@ enum { DX, DW }; /* wanted kernels */
 
 static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
   const int centred = c->op == FORGE_OP_LAYERNORM_BWD;
-  forge_status s = ocl_want(plan, "norm", "norm_dx", "-DCENTRED=%d -DTEAM=%u", centred,
-                            team(c->caps));
-  if (!s)
-    s = ocl_want(plan, "norm", "norm_dw", "-DCENTRED=%d -DTEAM=%u", centred, team(c->caps));
+  forge_status s =
+      ocl_want(plan, "norm", "norm_dx", "-DCENTRED=%d -DTEAM=%u", centred, team(c->caps));
+  if (!s) s = ocl_want(plan, "norm", "norm_dw", "-DCENTRED=%d -DTEAM=%u", centred, team(c->caps));
   ocl_scratch(plan, (uint64_t)ocl_rows(&c->in[0].t) * 2 * sizeof(float));
   return s;
 }
