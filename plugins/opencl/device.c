@@ -1,12 +1,15 @@
 /* device.c -- the open device: context, limits, options. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "host.h"
 
 #define DUMMY_BYTES 4096
+/* PoCL sets it for its own use of hwloc and leaves it to the program's children. */
+#define HWLOC_VARIABLE "HWLOC_PLUGINS_PATH"
 
 static forge_status read_switch(const char *key, const char *text, bool *out) {
   static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
@@ -104,6 +107,7 @@ forge_status ocl_dev_open(uint32_t ordinal, const char *const *options, forge_de
   dev->source = (forge_timeline_source){ocl_host, &ocl_events, dev};
   ocl_signals signals;
   ocl_signals_note(&signals);
+  const bool had_plugins = getenv(HWLOC_VARIABLE) != NULL;
   forge_status status = read_options(options, dev);
   if (!status) status = ocl_find_device(ordinal, &dev->platform, &dev->id);
   if (!status) {
@@ -112,6 +116,7 @@ forge_status ocl_dev_open(uint32_t ordinal, const char *const *options, forge_de
     status = open_context(dev);
   }
   ocl_signals_restore(&signals);
+  if (!had_plugins) unsetenv(HWLOC_VARIABLE);
   if (status)
     ocl_dev_close(dev);
   else
