@@ -10,8 +10,9 @@
  * destroyed child-first: programs, memory, queues, timelines, device. A failure at any step retires
  * this backend with a reason and no other.
  *
- * Threads: probe, dev_*, mem_*, tl_query, tl_wait, op_support and prog_create may be called
- * concurrently. Calls on one queue are serialised by the core. A backend may own threads; all are
+ * Threads: probe, dev_*, mem_*, tl_query, tl_wait, op_support, prog_create and the functions of
+ * optional blocks may be called concurrently. Calls on one queue are serialised by the core, and
+ * nothing is destroyed while a call that names it is under way. A backend may own threads; all are
  * joined by dev_close/shutdown. Host services may be called from any thread, never while holding a
  * lock a table function takes.
  *
@@ -287,7 +288,8 @@ typedef struct forge_backend_v1 {
   void (*queue_destroy)(forge_queue *queue); /* its work is finished; NULL is fine */
   /* |cookie| is handed to host->tl_notify() each time the value rises or the timeline fails. */
   forge_status (*tl_create)(forge_dev *dev, uint64_t initial, uint64_t cookie, forge_tl **out);
-  void (*tl_destroy)(forge_tl *tl); /* NULL is fine */
+  /* NULL is fine. When it has returned no tl_notify() of |tl| is under way, and none comes. */
+  void (*tl_destroy)(forge_tl *tl);
   /* The value reached. A negative return: the timeline failed, for good. */
   forge_status (*tl_query)(forge_tl *tl, uint64_t *out_value);
   /* Waits until |value| is reached: OK, E_TIMEOUT after |timeout_ns|, or the timeline's failure. */

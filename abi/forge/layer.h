@@ -7,16 +7,21 @@
  * innermost first: it is given the table and the device below it ("inner") and answers with those
  * the caller above shall use ("outer"). What is outermost is what the core calls, directly.
  *
- * Rules. (1) The outer table is a copy of the inner one with slots replaced. A slot may be left as
- * it is only if every handle it takes is the inner's own: a layer that wraps queues replaces each
- * slot that takes a queue. (2) The outer table and device live until the outer dev_close(), which
- * closes the inner device. (3) probe, get_block, shutdown, dev_info and dev_open of the outer table
- * are not called. (4) Optional blocks go through block(); a layer that does not know a block and
- * wraps any handle answers E_UNSUPPORTED. (5) All that backend.h asks of a backend a layer keeps:
- * threads, errors, order, no abort. (6) Failures of its own are reported through forge_layer_open's
- * |host|, so that the caller hears them as the device's; lines for people go through either host.
+ * Rules. (1) The outer table is a copy of the inner one with slots replaced, and its n_slots is
+ * FORGE_BACKEND_SLOTS as the layer was compiled. A slot may be left as it is only if every handle
+ * it takes is the inner's own: a layer that wraps queues replaces each slot that takes a queue.
+ * (2) The outer table and device live until the outer dev_close(), which closes the inner device.
+ * (3) probe, get_block, shutdown, dev_info and dev_open of the outer table are not called.
+ * (4) Optional blocks go through block(); a layer that does not know a block and wraps any handle
+ * answers E_UNSUPPORTED. (5) All that backend.h asks of a backend a layer keeps: threads, errors,
+ * order, no abort; and all that it asks of the core a layer keeps towards the inner device.
+ * (6) Failures of its own are reported through forge_layer_open's |host|, so that the caller hears
+ * them as the device's; lines for people go through either host. (7) In a child of fork() that
+ * inherited an open device neither its dev_close() nor shutdown() is called.
  *
- * Versions are negotiated as for backends (backend.h). */
+ * Versions are negotiated as for backends (backend.h). A layer sees the tables and structs of the
+ * newest minor it shares with the core, below it and above it, whatever its neighbours speak: the
+ * core translates. So a layer needs no version logic either. */
 #ifndef FORGE_LAYER_H
 #define FORGE_LAYER_H
 
@@ -26,10 +31,12 @@
 extern "C" {
 #endif
 
-/* Behind every cookie of tl_create() stands one of these: the cookie is its address. host's
- * tl_notify() calls |reached| with the listener, value and status it was given. So a layer that
- * wants to hear of a timeline first gives the inner one the address of a listener of its own, and
- * passes on what it heard by host->tl_notify() with the cookie that the outer one was made with. */
+/* Behind every cookie of tl_create() stands one of these: the cookie is its address, and it lives
+ * until tl_destroy() has returned. host's tl_notify() calls |reached| with the listener, value and
+ * status it was given, on the thread that called it. So a layer that wants to hear of a timeline
+ * first gives the inner one the address of a listener of its own, and passes on what it heard by
+ * host->tl_notify() with the cookie that the outer one was made with, holding no lock that a table
+ * function takes. */
 typedef struct forge_listener {
   void (*reached)(struct forge_listener *self, uint64_t value, forge_status status);
 } forge_listener;
@@ -56,8 +63,9 @@ typedef struct forge_layer_open {
   const forge_backend_v1 *inner; /* no slot is NULL */
   forge_dev *inner_dev;
   const forge_host *host; /* the device's own services: what is reported here is its failure */
-  /* How often the backend has called report() on the calling thread. */
-  uint64_t (*report_count)(void *ctx); /* ctx: host->ctx */
+  /* A number that rises with each host->report() on the calling thread: the same before and after a
+   * call of the inner table, nobody said why it failed. ctx: host->ctx. */
+  uint64_t (*report_count)(void *ctx);
 } forge_layer_open;
 
 /* What open() answers; zeroed and |size| set before the call. */
@@ -67,13 +75,15 @@ typedef struct forge_layer_device {
   forge_dev *dev;
 } forge_layer_device;
 
-/* Append-only within a major, as the table of a backend is. */
+/* Append-only within a major, as the table of a backend is. The core calls these one at a time. */
 typedef struct forge_layer_v1 {
   uint32_t n_slots, rsv; /* FORGE_LAYER_SLOTS */
-  /* Fails: the device is not opened. */
+  /* Called for each device, again each time one is opened. Fails: the device is not opened; the
+   * layer has given back what it took and left the inner device open, which the core closes. */
   forge_status (*open)(const forge_layer_open *in, forge_layer_device *out);
   /* |inner| is the table of block |id| below the layer. Answers the one to be used above it, which
-   * takes the outer handles, and may be |inner| itself; E_UNSUPPORTED: above there is none. */
+   * takes the outer handles, and may be |inner| itself; E_UNSUPPORTED: above there is none. Both
+   * live until the outer dev_close(). May be called more than once for a block. */
   forge_status (*block)(forge_dev *dev, uint32_t id, uint32_t minor, const void *inner,
                         const void **out_table);
   /* No device is open. Joins every thread. May be NULL. */
