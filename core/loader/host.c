@@ -45,12 +45,12 @@ void process_unlock(void) {
 /* ---- services ---- */
 
 static _Thread_local host_report said;
-static _Thread_local struct {
-  const library *lib;
-  uint64_t count;
-} reports; /* of the library that reported last */
+/* Of each library; more than so many share a count. It only rises, whoever reports in between. */
+static _Thread_local uint64_t reports[64];
 
-uint64_t loader_report_count(void *ctx) { return reports.lib == ctx ? reports.count : 0; }
+static uint64_t *count_of(const library *lib) { return &reports[lib->number % COUNT_OF(reports)]; }
+
+uint64_t loader_report_count(void *ctx) { return *count_of(ctx); }
 
 static void keep_report(host_report *to, const library *lib, const forge_error *error) {
   const uint32_t known = error->size < sizeof to->error ? error->size : sizeof to->error;
@@ -65,8 +65,7 @@ static void keep_report(host_report *to, const library *lib, const forge_error *
 static void report(void *ctx, const forge_error *error) {
   library *lib = ctx;
   if (!error) return;
-  reports.count = reports.lib == lib ? reports.count + 1 : 1;
-  reports.lib = lib;
+  ++*count_of(lib);
   keep_report(&said, lib, error);
   pthread_mutex_lock(&lib->late_lock);
   keep_report(&lib->late, lib, error);

@@ -91,6 +91,7 @@ static library *find(const char *path) {
     return NULL;
   }
   host_init(lib);
+  lib->number = all ? all->number + 1 : 0;
   lib->next = all;
   all = lib;
   return lib;

@@ -19,10 +19,10 @@ typedef struct host_report {
 struct library {
   library *next;
   char *path;
-  void *handle; /* of dlopen(), NULL: not loaded */
-  uint32_t refs, minor;
-  bool tried;    /* the trial in a child went well */
-  bool is_layer; /* and no backend: which of the two tables below is there */
+  void *handle;                 /* of dlopen(), NULL: not loaded */
+  uint32_t number, refs, minor; /* number: of the libraries of this process */
+  bool tried;                   /* the trial in a child went well */
+  bool is_layer;                /* and no backend: which of the two tables below is there */
   forge_backend_v1 table;
   forge_layer_v1 layer; /* of a layer, which has no |table| but its shutdown */
   char missing[256];    /* required slots it lacks */
