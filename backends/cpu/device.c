@@ -54,6 +54,7 @@ forge_status cpu_dev_open(uint32_t ordinal, const char *const *options, forge_de
   forge_dev *dev = cpu_alloc(sizeof *dev, 0);
   if (!dev) return FORGE_E_OOM;
   pthread_mutex_init(&dev->timelines_lock, NULL);
+  pthread_cond_init(&dev->told, NULL);
   forge_status status = read_options(options, dev, &threads);
   if (!status) status = cpu_threads_create(threads, &dev->threads);
   if (status)
@@ -66,6 +67,7 @@ forge_status cpu_dev_open(uint32_t ordinal, const char *const *options, forge_de
 void cpu_dev_close(forge_dev *dev) {
   if (!dev) return;
   cpu_threads_destroy(dev->threads);
+  pthread_cond_destroy(&dev->told);
   pthread_mutex_destroy(&dev->timelines_lock);
   cpu_free(dev);
 }

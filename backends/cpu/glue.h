@@ -32,6 +32,7 @@ struct forge_dev {
   cpu_threads *threads;
   _Atomic bool lost; /* lose() of block TESTING: the hardware is to be taken for gone */
   pthread_mutex_t timelines_lock;
+  pthread_cond_t told;  /* the host, of a timeline that was failed with the device */
   forge_tl *timelines;  /* all of the device */
   bool only_primitives; /* a test switch: composites are answered with NO */
 };

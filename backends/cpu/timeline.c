@@ -15,6 +15,7 @@ struct forge_tl {
   pthread_cond_t risen;
   forge_dev *dev;
   forge_tl *next, **place; /* in the device's list; |place| points here */
+  bool telling;            /* the host is being told that it failed with the device */
 };
 
 /* A device that is lost makes no more: none would fail with the others. */
@@ -35,6 +36,7 @@ static forge_status enlist(forge_dev *dev, forge_tl *tl) {
 static void delist(forge_tl *tl) {
   if (!tl->dev) return;
   pthread_mutex_lock(&tl->dev->timelines_lock);
+  while (tl->telling) pthread_cond_wait(&tl->dev->told, &tl->dev->timelines_lock);
   *tl->place = tl->next;
   if (tl->next) tl->next->place = tl->place;
   pthread_mutex_unlock(&tl->dev->timelines_lock);
@@ -137,26 +139,28 @@ static void fail(forge_tl *tl, uint64_t value, forge_status status) {
   wake(tl);
 }
 
-/* One that lives yet, failed while the list stands still; the core is told when it moves again. */
-static bool fail_one(forge_dev *dev, forge_status status, uint64_t *cookie, uint64_t *value) {
-  pthread_mutex_lock(&dev->timelines_lock);
-  forge_tl *tl = dev->timelines;
-  for (; tl; tl = tl->next) {
+/* One that lives yet, failed; NULL: there is none. Under the lock. */
+static forge_tl *fail_one(forge_dev *dev, forge_status status) {
+  for (forge_tl *tl = dev->timelines; tl; tl = tl->next) {
     int32_t alive = 0;
-    if (!atomic_compare_exchange_strong(&tl->status, &alive, status)) continue;
-    *cookie = tl->cookie;
-    *value = atomic_load(&tl->value) + 1;
-    wake(tl);
-    break;
+    if (atomic_compare_exchange_strong(&tl->status, &alive, status)) return tl;
   }
-  pthread_mutex_unlock(&dev->timelines_lock);
-  return tl;
+  return NULL;
 }
 
+/* The host is told without the lock; a timeline is not destroyed meanwhile. */
 void cpu_tl_fail_all(forge_dev *dev, forge_status status) {
-  uint64_t cookie, value;
-  while (fail_one(dev, status, &cookie, &value))
-    cpu_host->tl_notify(cpu_host->ctx, cookie, value, status);
+  pthread_mutex_lock(&dev->timelines_lock);
+  for (forge_tl *tl; (tl = fail_one(dev, status));) {
+    tl->telling = true;
+    pthread_mutex_unlock(&dev->timelines_lock);
+    wake(tl);
+    cpu_host->tl_notify(cpu_host->ctx, tl->cookie, atomic_load(&tl->value) + 1, status);
+    pthread_mutex_lock(&dev->timelines_lock);
+    tl->telling = false;
+    pthread_cond_broadcast(&dev->told);
+  }
+  pthread_mutex_unlock(&dev->timelines_lock);
 }
 
 forge_status cpu_order_wait(const forge_submit *order) {
