@@ -39,9 +39,10 @@ inline long key_count(const attention *a, __global const int *table, long b, lon
 
 /* |at| holds where the keys and values of a block lie [2][KEYS]; |memory| rows of q and of the sums
  * [2][R][width], the block's scores [R][KEYS], and m, l and the factor of each row [3][R]. */
-__kernel GROUP(TEAM, 1) void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts), TENSOR(table),
-                             TENSOR(y), TENSOR(lse), const attention a, __local long *at,
-                             __local float *memory) {
+__kernel GROUP(TEAM, 1) void attention_rows(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(starts),
+                                            TENSOR(table), TENSOR(y), TENSOR(lse),
+                                            const attention a, __local long *at,
+                                            __local float *memory) {
   const long rows = a.key_heads ? a.heads / a.key_heads * a.queries : 0;
   const long first_row = (long)get_group_id(0) * R;
   const long b = (long)get_group_id(1) / max(1L, a.key_heads);

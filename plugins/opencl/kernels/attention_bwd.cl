@@ -61,8 +61,9 @@ __kernel GROUP(64, 1) void inner(TENSOR(y), TENSOR(dy), TENSOR(c), const backwar
   }
 
 /* |memory|: rows of q, of dy and of dq [3][R][width], then ds [R][BLOCK]. */
-__kernel GROUP(TEAM, 1) void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TENSOR(c),
-                      TENSOR(dq), const backward a, __local float *memory) {
+__kernel GROUP(TEAM, 1) void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy),
+                                     TENSOR(c), TENSOR(dq), const backward a,
+                                     __local float *memory) {
   const long first = (long)get_group_id(0) * R, head = get_group_id(1), b = get_group_id(2);
   if (first >= a.queries || head >= a.heads || b >= a.batch) return;
   const int me = (int)get_local_id(0), team = TEAM;
@@ -110,8 +111,9 @@ __kernel GROUP(TEAM, 1) void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse
 }
 
 /* |memory|: rows of k, v, dk and dv [4][R][width], then p and ds [2][R][BLOCK]. */
-__kernel GROUP(TEAM, 1) void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy), TENSOR(c), TENSOR(dk),
-                   TENSOR(dv), const backward a, __local float *memory) {
+__kernel GROUP(TEAM, 1) void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy),
+                                  TENSOR(c), TENSOR(dk), TENSOR(dv), const backward a,
+                                  __local float *memory) {
   const long first = (long)get_group_id(0) * R, key_head = get_group_id(1), b = get_group_id(2);
   if (first >= a.keys || key_head >= a.key_heads || b >= a.batch) return;
   const int me = (int)get_local_id(0), team = TEAM;

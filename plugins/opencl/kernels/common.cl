@@ -18,8 +18,8 @@
 /* A kernel's work-group, said before `void`: what is known is compiled once, and for that alone. */
 #define GROUP(x, y) __attribute__((reqd_work_group_size(x, y, 1)))
 
-/* All of a group of TEAM work-items (an option) arrive. On CPUs a group is one work-item: no barrier
- * is left, and drivers have much less to compile. */
+/* All of a group of TEAM work-items (an option) arrive. On CPUs a group is one work-item: no
+ * barrier is left, and drivers have much less to compile. */
 #if !defined(TEAM) || TEAM > 1
 #define ALL_HERE barrier(CLK_LOCAL_MEM_FENCE)
 #else

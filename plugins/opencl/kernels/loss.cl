@@ -22,7 +22,7 @@ typedef struct loss {
 /* The largest logit of the row and the sum of e^(x - largest), to all of the group. A NaN counts as
  * inf: either makes the sum a NaN. */
 #define SOFTMAX_SUMS                                                                               \
-  const int me = (int)get_local_id(0), team = TEAM;                              \
+  const int me = (int)get_local_id(0), team = TEAM;                                                \
   __global const float *x = (__global const float *)BASE(x) + row * a.x_row;                       \
   float16 v, top16 = -INFINITY, sum16s = 0.0f;                                                     \
   float top, sum = 0.0f;                                                                           \
@@ -31,21 +31,21 @@ typedef struct loss {
     top16 = fmax(top16, select(v, (float16)INFINITY, isnan(v)));                                   \
   }                                                                                                \
   part[me] = max16(top16);                                                                         \
-  ALL_HERE;                                                                    \
+  ALL_HERE;                                                                                        \
   top = part[0];                                                                                   \
   for (int i = 1; i < team; i++) top = fmax(top, part[i]);                                         \
-  ALL_HERE;                                                                    \
+  ALL_HERE;                                                                                        \
   EACH {                                                                                           \
     TAKE(c, v);                                                                                    \
     sum16s += exp(v - top);                                                                        \
   }                                                                                                \
   part[me] = sum16(sum16s);                                                                        \
-  ALL_HERE;                                                                    \
+  ALL_HERE;                                                                                        \
   for (int i = 0; i < team; i++) sum += part[i]
 
 /* losses[row] = log sum exp - logit of the target; 0 where the row does not count. */
 __kernel GROUP(TEAM, 1) void loss_rows(TENSOR(x), TENSOR(targets), TENSOR(losses), const loss a,
-                        __local float *part) {
+                                       __local float *part) {
   const long row = get_group_id(0);
   if (row >= a.rows) return;
   __global float *losses = (__global float *)BASE(losses);
@@ -59,7 +59,8 @@ __kernel GROUP(TEAM, 1) void loss_rows(TENSOR(x), TENSOR(targets), TENSOR(losses
 }
 
 /* *mean of the rows that count. */
-__kernel GROUP(1, 1) void loss_mean(TENSOR(losses), TENSOR(targets), TENSOR(mean), const loss a, int store) {
+__kernel GROUP(1, 1) void loss_mean(TENSOR(losses), TENSOR(targets), TENSOR(mean), const loss a,
+                                    int store) {
   if (get_global_id(0) > 0 || !store) return;
   wide sum = 0;
   long count = 0;
@@ -73,7 +74,8 @@ __kernel GROUP(1, 1) void loss_mean(TENSOR(losses), TENSOR(targets), TENSOR(mean
 }
 
 /* *factor = upstream / number of rows that count. */
-__kernel GROUP(1, 1) void loss_factor(TENSOR(targets), TENSOR(upstream), TENSOR(factor), const loss a) {
+__kernel GROUP(1, 1) void loss_factor(TENSOR(targets), TENSOR(upstream), TENSOR(factor),
+                                      const loss a) {
   if (get_global_id(0) > 0 || a.rows == 0) return;
   long count = 0;
   for (long row = 0; row < a.rows; row++) {
@@ -84,8 +86,8 @@ __kernel GROUP(1, 1) void loss_factor(TENSOR(targets), TENSOR(upstream), TENSOR(
       *(__global const float *)BASE(upstream) / (float)max(1L, count);
 }
 
-__kernel GROUP(TEAM, 1) void loss_bwd(TENSOR(x), TENSOR(targets), TENSOR(factor), TENSOR(dx), const loss a,
-                       __local float *part) {
+__kernel GROUP(TEAM, 1) void loss_bwd(TENSOR(x), TENSOR(targets), TENSOR(factor), TENSOR(dx),
+                                      const loss a, __local float *part) {
   const long row = get_group_id(0);
   if (row >= a.rows) return;
   const int target = TARGET(row);

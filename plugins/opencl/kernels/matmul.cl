@@ -57,7 +57,7 @@ typedef struct place {
 
 /* Beyond the last row and column the last ones are worked out again, and not stored. */
 #define DOT(name, rows)                                                                            \
-  __kernel GROUP(1, 1) void name(OPERANDS) {                                                                   \
+  __kernel GROUP(1, 1) void name(OPERANDS) {                                                       \
     FIND(rows);                                                                                    \
     long ar[4];                                                                                    \
     for (int r = 0; r < rows; r++) ar[r] = min(p.row + r, t.m - 1) * t.a_m;                        \
@@ -91,7 +91,7 @@ typedef struct place {
 
 /* |vectors| times sixteen columns at a time. */
 #define OUTER(name, rows, vectors)                                                                 \
-  __kernel GROUP(1, 1) void name(OPERANDS) {                                                                   \
+  __kernel GROUP(1, 1) void name(OPERANDS) {                                                       \
     FIND(rows);                                                                                    \
     long ar[8];                                                                                    \
     for (int r = 0; r < rows; r++) ar[r] = min(p.row + r, t.m - 1) * t.a_m;                        \

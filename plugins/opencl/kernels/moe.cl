@@ -84,7 +84,8 @@ typedef struct grouped {
 
 /* y_t = w[ids_t] x_t, four columns of one token to a work-item. Option: W the type of w. Sums have
  * the order of `dot_*` in matmul.cl. */
-__kernel GROUP(16, 1) void expert_rows(TENSOR(x), TENSOR(w), TENSOR(ids), TENSOR(y), const grouped a) {
+__kernel GROUP(16, 1) void expert_rows(TENSOR(x), TENSOR(w), TENSOR(ids), TENSOR(y),
+                                       const grouped a) {
   const long first = 4L * get_global_id(0), t = get_global_id(1);
   if (t >= a.tokens || first >= a.n) return;
   const int id = EXPERT(t);
@@ -110,7 +111,8 @@ __kernel GROUP(16, 1) void expert_rows(TENSOR(x), TENSOR(w), TENSOR(ids), TENSOR
 
 /* dw[e] = sum over t with ids_t = e of dy_t x_t^T, in order of t: sixteen columns of a row to a
  * work-item. Here w is dw: expert, n, k; x_* are those of x, y_* those of dy. */
-__kernel GROUP(1, 16) void expert_dw(TENSOR(x), TENSOR(dy), TENSOR(ids), TENSOR(dw), const grouped a) {
+__kernel GROUP(1, 16) void expert_dw(TENSOR(x), TENSOR(dy), TENSOR(ids), TENSOR(dw),
+                                     const grouped a) {
   const long k = 16L * get_global_id(0), n = get_global_id(1), e = get_global_id(2);
   if (k >= a.k || n >= a.n || e >= a.experts) return;
   float16 s = 0.0f, u;

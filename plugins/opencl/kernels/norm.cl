@@ -21,7 +21,7 @@ typedef struct norm {
     if ((step) == 1 && (c) + 16 <= a.columns) to = vload16(0, (p) + (at) + (c));                   \
     else SOME(1, p, (at) + (c) * (step), step, a.columns - (c), rest, to);                         \
   } while (0)
-#define KEEP(p, at, step, c, from)                                                                  \
+#define KEEP(p, at, step, c, from)                                                                 \
   do {                                                                                             \
     if ((step) == 1 && (c) + 16 <= a.columns) {                                                    \
       vstore16(from, 0, (p) + (at) + (c));                                                         \
@@ -36,10 +36,10 @@ typedef struct norm {
 #define GROUP_SUM(v, to)                                                                           \
   do {                                                                                             \
     part[me] = v;                                                                                  \
-    ALL_HERE;                                                                  \
+    ALL_HERE;                                                                                      \
     to = 0.0f;                                                                                     \
     for (int i_ = 0; i_ < team; i_++) to += part[i_];                                              \
-    ALL_HERE;                                                                  \
+    ALL_HERE;                                                                                      \
   } while (0)
 #define EACH for (long c = 16 * me; c < a.columns; c += 16 * team)
 
@@ -68,7 +68,7 @@ typedef struct norm {
   r = 1.0f / sqrt(r / (float)a.columns + a.eps)
 
 __kernel GROUP(TEAM, 1) void norm_rows(TENSOR(x), TENSOR(w), TENSOR(b), TENSOR(y), const norm a,
-                        __local float *part) {
+                                       __local float *part) {
   const long row = get_group_id(0);
   if (row >= a.rows.n) return;
   const int me = (int)get_local_id(0), team = TEAM;
@@ -88,8 +88,8 @@ __kernel GROUP(TEAM, 1) void norm_rows(TENSOR(x), TENSOR(w), TENSOR(b), TENSOR(y
 }
 
 /* dx, and mean and r of every row for norm_dw. */
-__kernel GROUP(TEAM, 1) void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(moments), const norm a,
-                      __local float *part) {
+__kernel GROUP(TEAM, 1) void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx), TENSOR(moments),
+                                     const norm a, __local float *part) {
   const long row = get_group_id(0);
   if (row >= a.rows.n) return;
   const int me = (int)get_local_id(0), team = TEAM;
@@ -130,7 +130,7 @@ __kernel GROUP(TEAM, 1) void norm_dx(TENSOR(x), TENSOR(w), TENSOR(dy), TENSOR(dx
 
 /* Sixteen columns of dw and db to a work-item. */
 __kernel GROUP(1, 1) void norm_dw(TENSOR(x), TENSOR(dy), TENSOR(moments), TENSOR(dw), TENSOR(db),
-                      const norm a) {
+                                  const norm a) {
   const long c = 16L * get_global_id(0);
   if (c >= a.columns) return;
   float16 sum = 0.0f, shift = 0.0f, v, g;

@@ -7,7 +7,8 @@ typedef struct adamw {
   int has_clip;
 } adamw;
 
-__kernel GROUP(16, 1) void adamw_step(TENSOR(p), TENSOR(m), TENSOR(v), TENSOR(g), TENSOR(clip), const adamw a) {
+__kernel GROUP(16, 1) void adamw_step(TENSOR(p), TENSOR(m), TENSOR(v), TENSOR(g), TENSOR(clip),
+                                      const adamw a) {
   const long i = 16L * get_global_id(0);
   if (i >= a.shape.n) return;
   __global float *tensor[4] = {(__global float *)BASE(p), (__global float *)BASE(m),

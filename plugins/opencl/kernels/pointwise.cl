@@ -42,8 +42,8 @@ __kernel GROUP(16, 1) void swiglu(TENSOR(gate), TENSOR(up), TENSOR(y), const nd 
 }
 
 /* |side| 0: dgate, 1: dup; tensors of the shape 0: gate, 1: up, 2: dy, 3: the output */
-__kernel GROUP(16, 1) void swiglu_bwd(TENSOR(gate), TENSOR(up), TENSOR(dy), TENSOR(dx), const nd shape,
-                         int side) {
+__kernel GROUP(16, 1) void swiglu_bwd(TENSOR(gate), TENSOR(up), TENSOR(dy), TENSOR(dx),
+                                      const nd shape, int side) {
   PLACE;
   float16 g, u, d;
   GET(gate, 0, g);

@@ -20,7 +20,8 @@ inline ulong turns_over(ulong turns, float f) {
   return shift >= 0 ? (shift < 64 ? q << shift : 0) : (shift > -64 ? q >> -shift : 0);
 }
 
-__kernel GROUP(16, 1) void rope_turn(TENSOR(x), TENSOR(positions), TENSOR(factors), TENSOR(y), const rope a) {
+__kernel GROUP(16, 1) void rope_turn(TENSOR(x), TENSOR(positions), TENSOR(factors), TENSOR(y),
+                                     const rope a) {
   const long i = get_global_id(0), token = get_global_id(1);
   if (i >= a.n || token >= a.shape.n) return;
   const long pair = a.first + i;
@@ -55,7 +56,8 @@ typedef struct kv_write {
 } kv_write;
 
 /* pages of type P. Of several rows for one slot the last is written. */
-__kernel GROUP(4, 1) void kv_write_rows(TENSOR(pages), TENSOR(slots), TENSOR(src), const kv_write a) {
+__kernel GROUP(4, 1) void kv_write_rows(TENSOR(pages), TENSOR(slots), TENSOR(src),
+                                        const kv_write a) {
   const long t = get_global_id(0);
   if (t >= a.n) return;
   __global const int *slots = (__global const int *)BASE(slots);

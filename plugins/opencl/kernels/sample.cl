@@ -107,8 +107,9 @@ inline long draw_one(draw *d, long columns, int top_k, float top_p, float min_p,
   return rank_column(d->key[d->total - 1 - min(i, count - 1)]);
 }
 
-__kernel GROUP(TEAM, 1) void sample_rows(TENSOR(x), TENSOR(params), TENSOR(iparams), TENSOR(ids), TENSOR(keys),
-                          const sample a, __local ulong *best, __local float *top) {
+__kernel GROUP(TEAM, 1) void sample_rows(TENSOR(x), TENSOR(params), TENSOR(iparams), TENSOR(ids),
+                                         TENSOR(keys), const sample a, __local ulong *best,
+                                         __local float *top) {
   const long row = get_group_id(0);
   if (row >= a.rows) return;
   const int me = (int)get_local_id(0), team = TEAM;
