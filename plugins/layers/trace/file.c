@@ -15,7 +15,8 @@ enum { BUFFER_BYTES = 256 << 10, EVENT_BYTES = 1024, FLUSH_NS = 100000000 };
 
 struct trace_file {
   trace_file *next;
-  char path[1024];
+  char path[1024 + 16];
+  pid_t process; /* that opened it; a child of fork() leaves it alone */
   int fd;
   uint32_t refs;
   _Atomic uint32_t groups;
@@ -121,6 +122,7 @@ static trace_file *create(const char *path, const forge_host *host) {
     return NULL;
   }
   snprintf(f->path, sizeof f->path, "%s", path);
+  f->process = getpid();
   f->host = kit_host;
   f->groups = 1;
   f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -137,12 +139,21 @@ static trace_file *create(const char *path, const forge_host *host) {
   return f;
 }
 
-trace_file *file_acquire(const char *pattern, const forge_host *host) {
-  char path[1024];
-  expand(pattern, path, sizeof path);
-  pthread_mutex_lock(&files_lock);
+static trace_file *find(const char *path) {
   trace_file *f = files;
   while (f && strcmp(f->path, path) != 0) f = f->next;
+  return f;
+}
+
+trace_file *file_acquire(const char *pattern, const forge_host *host) {
+  char path[1024 + 16];
+  expand(pattern, path, 1024);
+  pthread_mutex_lock(&files_lock);
+  trace_file *f = find(path);
+  if (f && f->process != getpid()) {
+    snprintf(path + strlen(path), 16, ".%ld", (long)getpid());
+    f = find(path);
+  }
   if (!f) f = create(path, host);
   if (f) f->refs++;
   pthread_mutex_unlock(&files_lock);

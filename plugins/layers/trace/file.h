@@ -1,6 +1,7 @@
 /* file.h -- a trace file: Trace Event Format, a JSON array of events, one to a line. The format
  * allows the closing bracket to be missing, and only whole events are written, so what a killed
- * process left can be opened too. One file per path and process, shared by its devices. */
+ * process left can be opened too. One file per path and process, shared by its devices; a child of
+ * fork() whose parent has the path open appends its number to it. */
 #ifndef FORGE_TRACE_FILE_H
 #define FORGE_TRACE_FILE_H
 

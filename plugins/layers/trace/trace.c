@@ -145,7 +145,11 @@ static forge_status t_tl_create(forge_dev *dev, uint64_t initial, uint64_t cooki
 static void t_tl_destroy(forge_tl *timeline) {
   ttl *tl = (ttl *)(void *)timeline;
   if (!tl) return;
-  saw(tl, UINT64_MAX, FORGE_OK); /* its work is finished; no piece may point to it any more */
+  tdev *d = dev_of(tl->w.d);
+  pthread_mutex_lock(&d->lock); /* its work is finished; no piece may point to it any more */
+  tracks_reached(d, timeline, UINT64_MAX, FORGE_OK);
+  tracks_forget(d, tl);
+  pthread_mutex_unlock(&d->lock);
   wrap_tl_destroy(timeline);
 }
 

@@ -19,7 +19,7 @@ typedef struct piece {
   uint32_t n_flows, ops; /* ops 0: a copy */
   uint32_t n_signals;
   struct {
-    struct ttl *tl;
+    struct ttl *tl; /* NULL: destroyed since */
     uint64_t value;
   } signals[4]; /* arrows may begin here */
   char name[64];
@@ -88,6 +88,8 @@ void track_push(track *t, piece *p);
 void track_withdraw(track *t, piece *p);
 /* Under the lock: all that is done by |tl| at |value| is written. */
 void tracks_reached(tdev *d, const forge_tl *tl, uint64_t value, forge_status status);
+/* Under the lock: a timeline ends; of its work others may still have to be seen. */
+void tracks_forget(tdev *d, const ttl *tl);
 void track_end(tdev *d, track *t);
 /* Arrows: from the signals to the waits of an order. Under the lock. */
 void track_arrows(tdev *d, const track *t, piece *p, const forge_submit *order);

@@ -89,7 +89,7 @@ void track_arrows(tdev *d, const track *t, piece *p, const forge_submit *order) 
 
 static void begin_arrows(tdev *d, const piece *p, uint64_t done_ns) {
   for (uint32_t i = 0; i < p->n_signals; i++) {
-    const int k = find_mark(p->signals[i].tl, p->signals[i].value);
+    const int k = p->signals[i].tl ? find_mark(p->signals[i].tl, p->signals[i].value) : -1;
     if (k < 0 || p->signals[i].tl->marks[k].value != p->signals[i].value) continue;
     p->signals[i].tl->marks[k].done_ns = done_ns;
     if (p->signals[i].tl->marks[k].wanted)
@@ -144,6 +144,16 @@ void tracks_reached(tdev *d, const forge_tl *tl, uint64_t value, forge_status st
     reached(d, &q->ops, tl, value, now, status);
     reached(d, &q->work, tl, value, now, status);
   }
+}
+
+static void forget(track *t, const ttl *tl) {
+  for (piece *p = t->first; p; p = p->next)
+    for (uint32_t i = 0; i < p->n_signals; i++)
+      if (p->signals[i].tl == tl) p->signals[i].tl = NULL;
+}
+
+void tracks_forget(tdev *d, const ttl *tl) {
+  for (tqueue *q = d->queues; q; q = q->next) forget(&q->work, tl);
 }
 
 void track_end(tdev *d, track *t) { finish_to(d, t, NULL, kit_now_ns(), FORGE_OK); }

@@ -143,6 +143,19 @@ static forge_status submit_op(tqueue *q, const tprog *p, uint32_t i, const forge
   return st;
 }
 
+/* Where one is refused the submit is, and its memory may be freed at once: by then the ops before
+ * are done. */
+static forge_status submit_ops(tqueue *q, const tprog *p, const forge_submit *order,
+                               uint64_t number, bool traced) {
+  for (uint32_t i = 0; i < p->n_ops; i++) {
+    const uint64_t given = q->op_value;
+    const forge_status st = submit_op(q, p, i, order, number, traced);
+    if (st && i) q->w.d->inner->tl_wait(q->op_tl, given, FORGE_WAIT_FOREVER);
+    if (st) return st;
+  }
+  return FORGE_OK;
+}
+
 static forge_status submit_whole(tqueue *q, const tprog *p, const forge_submit *order) {
   wrap_order w;
   forge_status st = wrap_order_init(&w, order, 0, q->w.d->host);
@@ -160,11 +173,8 @@ forge_status t_submit(forge_queue *queue, forge_prog *prog, const forge_submit *
   const bool traced = is_traced(d, number);
   piece *slice = traced ? new_piece(p->name, number, p->n_ops ? p->n_ops : 1, 0) : NULL;
   const uint64_t flow = enter(d, &q->work, slice, order);
-  forge_status st = FORGE_OK;
-  if (p->parts)
-    for (uint32_t i = 0; !st && i < p->n_ops; i++) st = submit_op(q, p, i, order, number, traced);
-  else
-    st = submit_whole(q, p, order);
+  const forge_status st =
+      p->parts ? submit_ops(q, p, order, number, traced) : submit_whole(q, p, order);
   leave(d, &q->work, slice, st);
   if (traced) host_call(d, "submit", began, st ? 0 : flow);
   return st;
