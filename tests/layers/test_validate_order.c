@@ -154,6 +154,26 @@ static void action_log_tells_and_passes_on(void **state) {
 
 /* ---- threads ---- */
 
+/* What makes no sense is passed on, and not looked into. */
+static void action_log_survives_descriptions_without_sense(void **state) {
+  (void)state;
+  static const char *const lenient[] = {"action", "log", "races", "yes", NULL};
+  forge_prog_out info = {.size = sizeof info};
+  forge_prog *p = NULL;
+  harness_open(&h, "null", layers, lenient);
+  for (int i = 0; i < 3; i++) {
+    forge_prog_desc *d = copy_description(4);
+    if (i == 0) copy_slots[1].tensor.rank = 255;
+    if (i == 1) copy_slots[1].tensor.dtype = 250;
+    if (i == 2) copy_slots[1].bind = 1000;
+    harness_forget();
+    assert_int_equal(h.t->prog_create(h.dev, d, &p, &info), FORGE_OK);
+    assert_said("slot 1");
+    h.t->prog_destroy(p);
+  }
+  harness_close(&h);
+}
+
 static void *submit_again(void *arg) {
   forge_queue *q = arg;
   forge_copy c = {.kind = 0};
@@ -337,6 +357,7 @@ int main(void) {
       cmocka_unit_test(waits_and_the_host_make_an_order),
       cmocka_unit_test(the_host_memory_of_copies_is_watched_too),
       cmocka_unit_test(action_log_tells_and_passes_on),
+      cmocka_unit_test(action_log_survives_descriptions_without_sense),
       cmocka_unit_test(a_queue_belongs_to_one_thread_at_a_time),
       cmocka_unit_test(malformed_slots_are_refused),
       cmocka_unit_test(malformed_ops_are_refused),

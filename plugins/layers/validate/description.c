@@ -246,9 +246,11 @@ forge_status description_check(const call *c, const forge_prog_desc *p) {
     return refuse(c, "%u slots and %u ops, but their array is NULL", p->n_slots, p->n_ops);
   if ((uintptr_t)p->ops % 8)
     return wrong(c, "the ops lie at %p; 8 bytes aligned they must be", p->ops);
+  const uint64_t before = atomic_load(&c->d->problems);
   for (uint32_t i = 0; i < p->n_slots; i++) {
     const forge_status st = check_slot(c, p, i);
     if (st) return st;
   }
-  return check_ops(c, p);
+  /* where the operator lets wrong slots pass, no op can be held against them */
+  return atomic_load(&c->d->problems) == before ? check_ops(c, p) : FORGE_OK;
 }

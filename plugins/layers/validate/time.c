@@ -42,25 +42,27 @@ forge_status v_queue_create(forge_dev *dev, uint32_t kind, int32_t priority, for
   return FORGE_OK;
 }
 
-/* The timelines tell, also of a backend that does not call tl_notify(). */
-static void ask_again(vdev *d) {
-  for (object *o = d->objects; o; o = o->next) {
-    if (o->kind != OBJECT_TIMELINE || o->died) continue;
-    vtl *tl = (vtl *)(void *)o;
+/* The work that uses an object, unless the backend says that it is done: its timelines tell, also
+ * of a backend that does not call tl_notify(). Under the lock, which is given up meanwhile. */
+static uint64_t call_using(vdev *d, const object *o) {
+  const work *w;
+  uint64_t asked = 0;
+  while ((w = work_using(d, o)) && w->call != asked && !w->signals[0].tl->o.died) {
+    vtl *tl = w->signals[0].tl;
     uint64_t value = 0;
+    asked = w->call;
     pthread_mutex_unlock(&d->lock);
     const forge_status st = d->inner->tl_query(tl->inner, &value);
     pthread_mutex_lock(&d->lock);
     time_reached(tl, value, st, false);
   }
+  return w ? w->call : 0;
 }
 
 bool object_in_use(const call *c, const object *o, const char *verb) {
   vdev *d = c->d;
   pthread_mutex_lock(&d->lock);
-  if (work_using(d, o)) ask_again(d);
-  const work *w = work_using(d, o);
-  const uint64_t by = w ? w->call : 0;
+  const uint64_t by = call_using(d, o);
   pthread_mutex_unlock(&d->lock);
   if (!by) return false;
   complain(c, "%s %u is %s while the work of call %llu uses it; wait for that work first",
