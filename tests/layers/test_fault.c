@@ -199,7 +199,8 @@ static void a_result_is_wrong_in_the_bits_that_were_told(void **state) {
   assert_int_equal(a >> 16, 1);
   assert_int_equal(a, flipped_bits("5", "submit:1:flip"));
   assert_int_equal(flipped_bits("5", "submit:2:flip"), 0);
-  assert_true(flipped_bits("6", "submit:1:flip=3@0") >> 16 >= 1);
+  assert_int_equal(flipped_bits("6", "submit:1:flip=3@0") >> 16, 3);
+  assert_int_equal(flipped_bits("6", "submit:1:flip=32") >> 16, 32);
   assert_int_equal(flipped_bits("5", "submit:1:flip@4"), 0);
   assert_said("the program has no such result");
 }

@@ -27,17 +27,39 @@ static bool number(const char *s, uint64_t *out) {
   return !*end;
 }
 
+/* "0.25", "1e-3": strtod() would want the comma of the program's locale. */
+static double decimal(const char *s, const char **out_end) {
+  char *end;
+  double value = 0;
+  long power = 0;
+  *out_end = s;
+  if (*s < '0' || *s > '9') return -1;
+  for (; *s >= '0' && *s <= '9'; s++) value = value * 10 + (*s - '0');
+  if (*s == '.')
+    for (s++; *s >= '0' && *s <= '9'; s++, power--) value = value * 10 + (*s - '0');
+  *out_end = s;
+  if (*s == 'e') {
+    const long e = strtol(s + 1, &end, 10);
+    power += e > 99 ? 99 : e < -99 ? -99 : e;
+    *out_end = end;
+  }
+  for (; power > 0; power--) value *= 10;
+  double divisor = 1;
+  for (; power < 0; power++) divisor *= 10;
+  return value / divisor;
+}
+
 static bool parse_when(rule *r, char *s) {
   const size_t n = strlen(s);
-  char *end;
+  const char *end;
   if (!strncmp(s, "every", 5)) {
     r->when = WHEN_EVERY;
     return number(s + 5, &r->n) && r->n;
   }
   if (*s == 'p') {
     r->when = WHEN_CHANCE;
-    r->chance = strtod(s + 1, &end);
-    return end != s + 1 && !*end && r->chance >= 0 && r->chance <= 1;
+    r->chance = decimal(s + 1, &end);
+    return !*end && r->chance >= 0 && r->chance <= 1;
   }
   r->when = n && s[n - 1] == '+' ? WHEN_FROM : WHEN_NTH;
   if (r->when == WHEN_FROM) s[n - 1] = 0;
@@ -50,9 +72,9 @@ static bool duration(const char *s, const char **out_end, uint64_t *out) {
     const char *unit;
     double ns;
   } units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
-  char *end;
-  const double value = strtod(s, &end);
-  if (end == s || value < 0) return false;
+  const char *end;
+  const double value = decimal(s, &end);
+  if (value < 0) return false;
   for (size_t i = 0; i < KIT_COUNT(units); i++) {
     const size_t n = strlen(units[i].unit);
     if (strncmp(end, units[i].unit, n) != 0) continue;

@@ -139,24 +139,9 @@ static bool add_hold(ftl *tl, uint64_t value, uint64_t delay_ns, forge_status st
   return true;
 }
 
-bool time_promise(fdev *d, const forge_submit *order, uint64_t delay_ns, forge_status status) {
-  const bool holds = delay_ns || status;
-  bool ok = true;
-  pthread_mutex_lock(&d->lock);
-  if (holds && !d->has_timer) ok = d->has_timer = !pthread_create(&d->timer, NULL, run_timer, d);
-  for (uint32_t i = 0; ok && order && i < order->n_signal; i++) {
-    ftl *tl = (ftl *)(void *)order->signal[i].tl;
-    tl->before = tl->promised;
-    if (holds) ok = add_hold(tl, order->signal[i].value, delay_ns, status);
-    tl->promised = order->signal[i].value;
-  }
-  pthread_mutex_unlock(&d->lock);
-  return ok;
-}
-
-void time_withdraw(fdev *d, const forge_submit *order) {
-  pthread_mutex_lock(&d->lock);
-  for (uint32_t i = 0; order && i < order->n_signal; i++) {
+/* Of the first |n| signals. Under the lock. */
+static void take_back(const forge_submit *order, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
     ftl *tl = (ftl *)(void *)order->signal[i].tl;
     tl->promised = tl->before;
     for (hold **at = &tl->holds; *at; at = &(*at)->next) {
@@ -167,6 +152,29 @@ void time_withdraw(fdev *d, const forge_submit *order) {
       break;
     }
   }
+}
+
+bool time_promise(fdev *d, const forge_submit *order, uint64_t delay_ns, forge_status status) {
+  const bool holds = delay_ns || status;
+  bool ok = true;
+  uint32_t i = 0;
+  pthread_mutex_lock(&d->lock);
+  if (holds && !d->has_timer) ok = d->has_timer = !pthread_create(&d->timer, NULL, run_timer, d);
+  for (; ok && order && i < order->n_signal; i++) {
+    ftl *tl = (ftl *)(void *)order->signal[i].tl;
+    if (holds) ok = add_hold(tl, order->signal[i].value, delay_ns, status);
+    if (!ok) break;
+    tl->before = tl->promised;
+    tl->promised = order->signal[i].value;
+  }
+  if (!ok) take_back(order, i);
+  pthread_mutex_unlock(&d->lock);
+  return ok;
+}
+
+void time_withdraw(fdev *d, const forge_submit *order) {
+  pthread_mutex_lock(&d->lock);
+  take_back(order, order ? order->n_signal : 0);
   pthread_mutex_unlock(&d->lock);
 }
 

@@ -82,14 +82,17 @@ static forge_status copy_and_wait(fdev *d, forge_queue *inner, const forge_copy 
   return st ? st : d->w.inner->tl_wait(d->own_tl, done.value, FORGE_WAIT_FOREVER);
 }
 
-/* Which bits, into |out| for the log. */
+/* So many bits, each another, as far as there are as many; which, into |out| for the log. */
 static void flip(uint8_t *bytes, uint32_t size, uint32_t bits, uint64_t random, char *out,
                  size_t out_size) {
   size_t n = 0;
+  uint8_t done[256] = {0};
   out[0] = 0;
-  for (uint32_t i = 0; i < bits; i++) {
+  for (uint32_t i = 0; i < bits && i < size * 8; i++) {
     random = rules_mix(random);
-    const uint32_t bit = (uint32_t)(random % (size * 8));
+    uint32_t bit = (uint32_t)(random % (size * 8));
+    while (done[bit / 8] >> bit % 8 & 1) bit = (bit + 1) % (size * 8);
+    done[bit / 8] |= (uint8_t)(1u << bit % 8);
     bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     if (n < out_size) n += (size_t)snprintf(out + n, out_size - n, "%s%u", i ? ", " : "", bit);
   }
