@@ -2,6 +2,9 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -295,6 +298,41 @@ static void signals_must_rise(void **state) {
   refused(run(&o), "signal 1: 7 on timeline 1 does not rise above 8");
 }
 
+/* ---- fork ---- */
+
+static _Atomic bool stop;
+
+static void *ask_without_end(void *arg) {
+  uint64_t value;
+  while (!stop) r.h.t->tl_query(r.tl, &value);
+  return arg;
+}
+
+/* A thread of the parent may be in the middle of a call when another one forks. */
+static void a_forked_child_opens_devices_of_its_own(void **state) {
+  (void)state;
+  pthread_t thread;
+  int status = 0;
+  stop = false;
+  pthread_create(&thread, NULL, ask_without_end, NULL);
+  for (int i = 0; i < 200 && !status; i++) {
+    fflush(NULL);
+    const pid_t child = fork();
+    if (!child) {
+      harness mine;
+      alarm(20);
+      harness_open(&mine, "null", layers, options);
+      mine.t->mem_free(mine.dev, make_memory(&mine, 64));
+      harness_close(&mine);
+      _exit(0);
+    }
+    waitpid(child, &status, 0);
+  }
+  stop = true;
+  pthread_join(thread, NULL);
+  assert_int_equal(status, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(right_use_is_silent, start, finish),
@@ -312,6 +350,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(imported_pages_are_not_written, start, finish),
       cmocka_unit_test_setup_teardown(a_wait_nobody_will_end_is_refused, start, finish),
       cmocka_unit_test_setup_teardown(signals_must_rise, start, finish),
+      cmocka_unit_test_setup_teardown(a_forked_child_opens_devices_of_its_own, start, finish),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

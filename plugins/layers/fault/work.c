@@ -155,7 +155,7 @@ static forge_status strike(fdev *d, uint32_t call, blow *b) {
   if (r->what == DO_FLIP) return FORGE_OK; /* tells of itself */
   if (r->what == DO_DELAY) b->delay_ns = delay_of(r, b->random);
   if (r->what == DO_FAIL) b->fails = r->status;
-  kit_log(kit_host, FORGE_LOG_WARN, "%s %llu on %s (%s, seed %llu)%s", rules_call_name(call),
+  kit_log(kit_host, FORGE_LOG_WARN, "%s %llu on %s (%s, seed %llu)%s", rules_call_name(r->call),
           (unsigned long long)b->count, d->w.name, r->text, (unsigned long long)d->rules.seed,
           r->what == DO_DELAY  ? ": done later"
           : r->what == DO_FAIL ? ": will fail"

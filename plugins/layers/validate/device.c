@@ -232,6 +232,7 @@ forge_status v_open(const forge_layer_open *in, forge_layer_device *out) {
   d->races = kit_option_bool(in->options, "races");
   snprintf(d->name, sizeof d->name, "%s", in->device);
   pthread_mutex_init(&d->lock, NULL);
+  registry_open();
   if (!registry_add(&d->o)) {
     kit_free(d);
     return kit_fail(in->host, FORGE_E_OOM, "validate: no host memory");

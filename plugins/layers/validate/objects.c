@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "validate.h"
 
@@ -92,6 +93,16 @@ static bool rehash(void) {
     if (old[i] && old[i] != grave) put(old[i]);
   kit_free((void *)old);
   return true;
+}
+
+void registry_open(void) {
+  static pid_t process;
+  if (process && process != getpid()) {
+    pthread_mutex_init(&registry_lock, NULL);
+    slots = NULL;
+    n_slots = n_used = 0;
+  }
+  process = getpid();
 }
 
 bool registry_add(object *o) {

@@ -162,6 +162,9 @@ void *object_create(const call *c, uint32_t kind, size_t bytes);
 /* Makes it known; before that nobody can find it. */
 bool object_publish(const call *c, object *o);
 void object_bury(const call *c, object *o);
+/* Before a device is added. A child of fork() begins with none: a thread of its parent's may have
+ * held the lock and been at work in the registry. */
+void registry_open(void);
 void registry_forget(const vdev *d); /* all objects of a device that is closed */
 bool registry_add(object *o);
 
