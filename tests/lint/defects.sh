@@ -46,7 +46,8 @@ defect sound 0 "^backend: 0 failed, 0 warnings" </dev/null
 expect 0 '"verdict": "clean"' --json sound.so
 { echo '#define forge_backend_entry_v1 forge_layer_entry_v1'; cat entry.h; } >layer.c
 # shellcheck disable=SC2086
-$cc $built layer.c -o layer.so && expect 0 "^layer: 0 failed" layer.so
+$cc $built layer.c -o layer.so || fail "layer does not build"
+expect 0 "^layer: 0 failed" layer.so
 build origin -Wl,-rpath,'$ORIGIN/vendor' </dev/null
 expect 0 "ok +FB-X9" origin.so
 
@@ -113,7 +114,8 @@ FORGE_BACKEND_ENTRY int use(void);
 int use(void) { return vendor(); }' >needs.c
 needs() { # SONAME CODE WORDS
   # shellcheck disable=SC2086
-  $cc -shared -fPIC vendor.c -o libv.so -Wl,-soname,"$1" && $cc $built needs.c -o needs.so -L. -lv
+  { $cc -shared -fPIC vendor.c -o libv.so -Wl,-soname,"$1" && $cc $built needs.c -o needs.so -L. -lv; } ||
+    fail "needs of $1 does not build"
   expect "$2" "$3" needs.so
 }
 needs libvendor.so.2 1 "fail +FB-X8 .*needs libvendor.so.2"
@@ -179,11 +181,12 @@ FORGE_BACKEND_ENTRY forge_status forge_backend_entry_v1(const forge_hello *, for
 SOURCE
 echo '{ global: forge_*_entry_v1; local: *; };' >script
 if command -v "${CXX:-c++}" >/dev/null; then
-  ${CXX:-c++} -g -I"$abi" -fPIC -shared cplusplus.cc -o careless.so && expect 1 "FB-X14 .*symbols of C\+\+" careless.so
+  ${CXX:-c++} -g -I"$abi" -fPIC -shared cplusplus.cc -o careless.so || fail "careless does not build"
+  expect 1 "FB-X14 .*symbols of C\+\+" careless.so
   grep -q "FB-X3 .*STB_GNU_UNIQUE" out || fail "unique symbols of C++ are not told"
   ${CXX:-c++} -g -I"$abi" -fPIC -shared -fvisibility=hidden -fno-gnu-unique -static-libstdc++ -static-libgcc \
-    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--version-script=script cplusplus.cc -o careful.so &&
-    expect 0 "^backend: 0 failed" careful.so
+    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--version-script=script cplusplus.cc -o careful.so || fail "careful does not build"
+  expect 0 "^backend: 0 failed" careful.so
 fi
 
 # ---- for whom ----
@@ -195,9 +198,12 @@ expect 0 "warn +FB-X15 .*built for machine 343" foreign.so
 
 # ---- no plugin at all ----
 echo 'int main(void) { return 0; }' >program.c
-$cc program.c -o program && expect 2 "it is a program, no library" program
-$cc -c program.c -o object.o && expect 2 "object file \(.o\)" object.o
-ar rc archive.a object.o && expect 2 "archive \(.a\)" archive.a
+$cc program.c -o program || fail "program does not build"
+expect 2 "it is a program, no library" program
+$cc -c program.c -o object.o || fail "object does not build"
+expect 2 "object file \(.o\)" object.o
+ar rc archive.a object.o
+expect 2 "archive \(.a\)" archive.a
 : >empty.so && expect 2 "it is empty" empty.so
 echo "a text that calls itself a library" >text.so && expect 2 "it is a text" text.so
 printf 'library = x.so\n' >manifest.ini && expect 2 "a manifest: lint the file" manifest.ini
