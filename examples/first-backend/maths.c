@@ -1,4 +1,4 @@
-/* maths.c -- primitives that compute. Arithmetic is in double, rounded once when it is stored. */
+/* maths.c -- primitives that compute. Arithmetic is in double, rounded when it is stored. */
 #include "primitives.h"
 
 static double number(const call *c, const forge_attr_number *n) {
@@ -196,6 +196,7 @@ void topk(const call *c) {
                                          (i <= last && !is_larger(get(from, last), get(from, i))));
         if (!taken && (best < 0 || is_larger(get(from, i), get(from, best)))) best = i;
       }
+      if (best < 0) break; /* fewer columns than k in this submit */
       put(values, n, get(from, best));
       put(ids, n, (double)best);
       last = best;

@@ -1,6 +1,7 @@
 /* backend.c -- device, memory, queues, timelines and the table. The device is the host itself: its
  * memory is host memory, and work is done when submit() returns. Comments say what a backend for
  * real hardware does at the same place. Read forge/backend.h beside this file. */
+#define _POSIX_C_SOURCE 200809L /* clocks, whatever -std says */
 #include "backend.h"
 
 #include <errno.h>
@@ -194,6 +195,9 @@ static forge_status tl_create(forge_dev *dev, uint64_t initial, uint64_t cookie,
   return FORGE_OK;
 }
 
+/* No tl_notify() may be under way afterwards. Here it is called within submit() and copy() alone,
+ * and the core destroys nothing that a call in progress names; with a thread of your own that
+ * signals, wait for it here. */
 static void tl_destroy(forge_tl *tl) { release(tl); }
 
 static forge_status tl_query(forge_tl *tl, uint64_t *out_value) {
@@ -237,8 +241,9 @@ static forge_status tl_wait(forge_tl *tl, uint64_t value, uint64_t timeout_ns) {
 
 /* Raises the timeline, or fails it for good, and tells the core, which may not be called under a
  * lock that the table's functions take. */
-static void settle(forge_dev *dev, const forge_point *p, forge_status status) {
+static void settle(const forge_point *p, forge_status status) {
   forge_tl *tl = p->tl;
+  forge_dev *dev = tl->dev;
   pthread_mutex_lock(&dev->lock);
   const uint64_t cookie = tl->cookie;
   const bool news = !tl->failed && (status || tl->value < p->value);
@@ -277,8 +282,7 @@ static forge_status begin(forge_queue *queue, const forge_submit *order) {
 /* After it: all signals are reached, or fail together. */
 static forge_status finish(forge_queue *queue, const forge_submit *order, forge_status status) {
   if (!status) status = check_alive(queue->dev);
-  for (uint32_t i = 0; order && i < order->n_signal; i++)
-    settle(queue->dev, &order->signal[i], status);
+  for (uint32_t i = 0; order && i < order->n_signal; i++) settle(&order->signal[i], status);
   return status;
 }
 

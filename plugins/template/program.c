@@ -15,6 +15,7 @@ typedef struct step {
 
 struct forge_prog {
   uint32_t n_bind, n_scalars, n_slots, n_steps;
+  uint64_t *need; /* bytes of each binding that its tensors take at their largest */
   forge_slot *slots;
   uint8_t *ops; /* the records: attributes stay there */
   step *steps;
@@ -57,7 +58,7 @@ static forge_status read_step(const forge_prog_desc *desc, uint32_t index, uint6
   *out = (step){.kernel = NULL};
   if (left < sizeof *op) return wrong(index);
   memcpy(op, record, sizeof *op);
-  if (op->bytes > left || op->bytes % 8) return wrong(index);
+  if (op->bytes < sizeof *op || op->bytes > left || op->bytes % 8) return wrong(index);
   *at += op->bytes;
   const kernel *k = op->op_ver == 1 && !op->flags ? find_kernel(op->op) : NULL;
   if (!k || op->n_in > MAX_IN || op->n_out > MAX_OUT) return FORGE_OK;
@@ -111,7 +112,8 @@ forge_status op_support(forge_dev *dev, const forge_prog_desc *desc, forge_suppo
 /* ---- building. The place to compile, capture or plan ---- */
 
 static forge_status reserve(forge_prog *p, const forge_prog_desc *desc) {
-  p->slots = zalloc(desc->n_slots * sizeof *p->slots);
+  p->need = zalloc(desc->n_bind * sizeof *p->need);
+  p->slots = p->need ? zalloc(desc->n_slots * sizeof *p->slots) : NULL;
   p->ops = p->slots ? zalloc(desc->ops_bytes) : NULL;
   p->steps = p->ops ? zalloc(desc->n_ops * sizeof *p->steps) : NULL;
   if (!p->steps) return FORGE_E_OOM;
@@ -121,8 +123,32 @@ static forge_status reserve(forge_prog *p, const forge_prog_desc *desc) {
   return FORGE_OK;
 }
 
+/* Where the tensor of a slot ends in its binding; 0: it has no element. */
+static uint64_t end_of(const forge_slot *slot) {
+  const forge_tensor *t = &slot->tensor;
+  const packing p = packing_of(t->dtype);
+  uint64_t last = 0;
+  for (int k = 0; k < t->rank; k++) {
+    if (!t->dim[k]) return 0;
+    last += (uint64_t)(t->dim[k] - 1) * (uint64_t)t->stride[k];
+  }
+  return slot->offset + (last / (uint64_t)p.elems + 1) * (uint64_t)p.bytes;
+}
+
+static forge_status measure(forge_prog *p) {
+  for (uint32_t i = 0; i < p->n_slots; i++) {
+    const uint32_t bind = p->slots[i].bind;
+    if (bind >= p->n_bind)
+      return fail(FORGE_E_INVALID, "template: slot %" PRIu32 " lies in no binding", i);
+    const uint64_t end = end_of(&p->slots[i]);
+    if (end > p->need[bind]) p->need[bind] = end;
+  }
+  return FORGE_OK;
+}
+
 static forge_status build(forge_prog *p, const forge_prog_desc *desc) {
   forge_status status = reserve(p, desc);
+  if (!status) status = measure(p);
   forge_prog_desc kept = *desc;
   kept.ops = p->ops;
   uint64_t at = 0;
@@ -164,6 +190,7 @@ forge_status prog_create(forge_dev *dev, const forge_prog_desc *desc, forge_prog
 
 void prog_destroy(forge_prog *p) {
   if (!p) return;
+  release(p->need);
   release(p->slots);
   release(p->ops);
   release(p->steps);
@@ -188,7 +215,13 @@ forge_status prog_check(const forge_prog *p, const forge_submit *order) {
   if (order->n_bind != p->n_bind || order->n_scalar != p->n_scalars)
     return fail(FORGE_E_INVALID, "template: not the bindings and scalars of the program");
   for (uint32_t i = 0; i < p->n_bind; i++) {
-    const forge_status status = order->bind[i].mem ? check_range(&order->bind[i]) : FORGE_OK;
+    const forge_bind *b = &order->bind[i];
+    if (!p->need[i]) continue; /* nothing of it is used; it may have no memory */
+    if (b->len < p->need[i])
+      return fail(FORGE_E_INVALID,
+                  "template: binding %" PRIu32 " has %" PRIu64 " bytes; the program needs %" PRIu64,
+                  i, b->len, p->need[i]);
+    const forge_status status = check_range(b);
     if (status) return status;
   }
   return check_extents(p, order);

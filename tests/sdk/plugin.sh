@@ -53,19 +53,29 @@ echo "built with CMake, staged with DESTDIR: ready, one symbol exported"
 
 mkdir cxx
 cat >cxx/CMakeLists.txt <<'END'
-cmake_minimum_required(VERSION 3.16)
+cmake_minimum_required(VERSION 3.18)
 project(in-cxx CXX)
 find_package(forge 0.1 REQUIRED)
 forge_add_plugin(in-cxx SOURCES plugin.cc LIBS forge::timeline)
 END
 cat >cxx/plugin.cc <<'END'
+#include <map>
+#include <memory>
+#include <stdexcept>
 #include <string>
+#include <vector>
 #include <forge/backend.h>
 #include <forge/timeline.h>
-template <class T> struct once { static inline T value; };
-static forge_status probe(forge_probe *out) {
-  once<std::string>::value = "no hardware is looked for";
-  out->why_not = once<std::string>::value.c_str();
+template <class T> struct once { static T &value() { static T *kept = new T; return *kept; } };
+struct nothing : std::runtime_error { using runtime_error::runtime_error; };
+static forge_status probe(forge_probe *out) try {
+  std::map<std::string, std::vector<std::shared_ptr<unsigned>>> seen;
+  seen[std::to_string(out->size)].push_back(std::make_shared<unsigned>(out->size));
+  if (seen.size() == 1) throw nothing("no hardware is looked for");
+  return FORGE_OK;
+} catch (const std::exception &e) {
+  once<std::string>::value() = e.what();
+  out->why_not = once<std::string>::value().c_str();
   return FORGE_OK;
 }
 static forge_backend_v1 table;
@@ -81,6 +91,9 @@ FORGE_BACKEND_ENTRY forge_status forge_backend_entry_v1(const forge_hello *, for
 END
 cmake -S cxx -B cxx/build -DCMAKE_PREFIX_PATH="$FORGE_PREFIX" >log 2>&1 || { cat log; exit 1; }
 cmake --build cxx/build >log 2>&1 || { cat log; exit 1; }
-unique=$(readelf --dyn-syms -W cxx/build/forge-in-cxx.so | grep -c UNIQUE || true)
-[ "$unique" = 0 ] || wrong "a C++ plugin has $unique unique symbols"
-echo "built in C++ with forge::timeline: no unique symbol"
+[ -n "$FORGE_TEST_CFLAGS" ] || forge lint cxx/build/forge-in-cxx.so >log || { cat log; wrong "a C++ plugin breaks rules"; }
+printf '[backend]\nname = in-cxx\nabi_major = 1\nabi_minor_max = 1\nlibrary = ../build/forge-in-cxx.so\n' >cxx/in-cxx.ini
+mkdir cxx/backends.d && mv cxx/in-cxx.ini cxx/backends.d
+forge doctor --set backend_path="$PWD/cxx/backends.d" >doctor.txt || true
+grep -q 'no hardware is looked for' doctor.txt || { cat doctor.txt; wrong "a C++ plugin's exception did not become its answer"; }
+echo "built in C++ with templates, exceptions and forge::timeline: breaks no rule of forge lint, is loaded and probed"
