@@ -27,9 +27,11 @@
  * refused with E_UNSUPPORTED.
  *
  * Versions: MAJOR is in the symbol's name. MINOR appends: a slot to the table, a field to a sized
- * struct. A backend is compiled against one minor and sees exactly that layout for ever; it needs
- * no version logic. |size| is written by the core with the size the backend's minor knows: never
- * compare it. */
+ * struct. A backend is compiled against one minor and sees exactly that layout for ever, on every
+ * core that is not older; it needs no version logic. A minor_min below that minor is a promise to
+ * run on older cores too, which give and take structs as they were then: a field appended with
+ * minor M is neither read nor written where host->minor is below M. |size| is written by the core
+ * with the size the backend's minor knows: never compare it. */
 #ifndef FORGE_BACKEND_H
 #define FORGE_BACKEND_H
 

@@ -19,9 +19,8 @@
  * them as the device's; lines for people go through either host. (7) In a child of fork() that
  * inherited an open device neither its dev_close() nor shutdown() is called.
  *
- * Versions are negotiated as for backends (backend.h). A layer sees the tables and structs of the
- * newest minor it shares with the core, below it and above it, whatever its neighbours speak: the
- * core translates. So a layer needs no version logic either. */
+ * Versions are negotiated as for backends (backend.h). A layer sees the tables and structs of its
+ * own minor, below it and above it, whatever its neighbours speak: the core translates. */
 #ifndef FORGE_LAYER_H
 #define FORGE_LAYER_H
 
