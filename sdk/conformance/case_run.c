@@ -13,17 +13,27 @@ rig_op call_op(const op_call *c) {
   return RIG_OP(c->op, &c->attr, c->attr_bytes, c->in, c->n_in, c->out, c->n_out);
 }
 
-bool case_offered(case_run *run, const op_call *c) {
+static void note_place(const case_run *run, const op_call *c) {
+  test_at("%s, %s, %s", rig_op_name(c->op), run->what, call_words(c));
+}
+
+/* Asked as it will be built: where a tensor begins may matter too. */
+static bool offered(case_run *run, const op_call *c, const rig_how *how) {
   const rig_op op = call_op(c);
-  const rig_how how = {.scalar = c->scalar, .n_scalar = c->n_scalar};
   forge_support answer = {0};
-  rig_support_how(run->r, &op, 1, &how, &answer);
+  note_place(run, c);
+  rig_support_how(run->r, &op, 1, how, &answer);
   if (answer.answer == FORGE_SUPPORT_NATIVE) return true;
   if (!run->left_out++)
     snprintf(run->reason, sizeof run->reason, "%s is %s: %s", rig_op_name(c->op),
              answer.answer == FORGE_SUPPORT_NO ? "NO" : "DECOMPOSED",
              rig_reason_name(answer.reason));
   return false;
+}
+
+bool case_offered(case_run *run, const op_call *c) {
+  const rig_how how = {.scalar = c->scalar, .n_scalar = c->n_scalar};
+  return offered(run, c, &how);
 }
 
 /* ---- the oracle's part ---- */
@@ -121,19 +131,25 @@ static int64_t count_wrong(uint8_t dtype, const ref *got, const ref *want, const
   return wrong;
 }
 
+static void fail_at(const case_run *run, const op_call *c, uint32_t k, int64_t i, double got,
+                    double want, double limit, int64_t wrong) {
+  const rig_tensor *y = c->out[k];
+  char room[40] = "exactly";
+  if (limit > 0.0)
+    snprintf(room, sizeof room, "give or take %.3g", limit + half_unit(y->t.dtype, want));
+  test_fail("%s, %s, %s: y%u[%s] is %.9g and should be %.9g, %s%s; %lld of %lld elements are wrong",
+            rig_op_name(c->op), run->what, call_words(c), k, index_words(y, i), got,
+            limit > 0.0 ? want : rounded(y->t.dtype, want), room, call_inputs_at(c, y, i),
+            (long long)wrong, (long long)rig_elements(y));
+}
+
 static void compare_output(const case_run *run, const op_call *c, uint32_t k, const ref *want,
                            const ref *limit) {
   const rig_tensor *y = c->out[k];
   ref *got = ref_of(y);
   int64_t i = 0;
   const int64_t wrong = count_wrong(y->t.dtype, got, want, limit, &i);
-  if (wrong)
-    test_fail("%s, %s, %s: y%u[%s] is %.9g and should be %.9g, give or take %.3g; %lld of %lld "
-              "elements are wrong",
-              rig_op_name(c->op), run->what, call_words(c), k, index_words(y, i), got->v[i],
-              limit->v[i] > 0.0 ? want->v[i] : rounded(y->t.dtype, want->v[i]),
-              limit->v[i] > 0.0 ? limit->v[i] + half_unit(y->t.dtype, want->v[i]) : 0.0,
-              (long long)wrong, (long long)ref_count(want));
+  if (wrong) fail_at(run, c, k, i, got->v[i], want->v[i], limit->v[i], wrong);
   ref_free(got);
 }
 
@@ -145,8 +161,7 @@ void case_compare(const case_run *run, const op_call *c, const expected *e) {
 /* ---- a case ---- */
 
 bool case_check_how(case_run *run, op_call *c, const rig_how *how) {
-  if (!case_offered(run, c)) return false;
-  test_at("%s, %s, %s", rig_op_name(c->op), run->what, call_words(c));
+  if (!offered(run, c, how)) return false;
   const rig_op op = call_op(c);
   expected e = call_expected(c);
   rig_must_how(run->r, &op, 1, how);
@@ -162,6 +177,7 @@ bool case_check(case_run *run, op_call *c) {
 }
 
 void case_end(case_run *run) {
+  CHECK(run->done || run->left_out, "the suite has no case for this test");
   if (run->left_out && !run->done) test_unsupported("%s", run->reason);
   if (run->left_out)
     test_note("%u of %u cases are not offered; the first: %s", run->left_out,

@@ -114,39 +114,3 @@ void call_shrunk_free(op_call *c) {
   for (uint32_t k = 0; k < c->n_in; k++) free(c->in[k]);
   for (uint32_t k = 0; k < c->n_out; k++) free(c->out[k]);
 }
-
-/* ---- words ---- */
-
-static int add_tensor(char *to, size_t room, const char *name, uint32_t k, const rig_tensor *t) {
-  int n = snprintf(to, room, "%s%s%u ", k || name[0] == 'y' ? " " : "", name, k);
-  if (!t) return n + snprintf(to + n, room - (size_t)n, "-");
-  n += snprintf(to + n, room - (size_t)n, "%s[", rig_type_name(t->t.dtype));
-  for (int i = 0; i < t->t.rank; i++)
-    n += snprintf(to + n, room - (size_t)n, i ? ",%lld" : "%lld", (long long)t->t.dim[i]);
-  n += snprintf(to + n, room - (size_t)n, "]");
-  int64_t dense = 1;
-  bool plain = true;
-  for (int i = t->t.rank - 1; i >= 0; dense *= t->t.dim[i--]) plain &= t->t.stride[i] == dense;
-  for (int i = 0; !plain && i < t->t.rank; i++)
-    n += snprintf(to + n, room - (size_t)n, i ? ",%lld" : " by %lld", (long long)t->t.stride[i]);
-  return n;
-}
-
-const char *call_words(const op_call *c) {
-  static char text[1200];
-  size_t at = 0;
-  text[0] = 0;
-  for (uint32_t k = 0; k < c->n_in && at + 160 < sizeof text; k++)
-    at += (size_t)add_tensor(text + at, sizeof text - at, "x", k, c->in[k]);
-  for (uint32_t k = 0; k < c->n_out && at + 160 < sizeof text; k++)
-    at += (size_t)add_tensor(text + at, sizeof text - at, "y", k, c->out[k]);
-  for (uint32_t k = 0; k < c->attr_bytes / 8 && k < 6 && at + 60 < sizeof text; k++) {
-    double x;
-    memcpy(&x, &c->attr.word[k], sizeof x);
-    const bool number = x != 0.0 && fabs(x) > 1e-20 && fabs(x) < 1e20;
-    at += (size_t)(number ? snprintf(text + at, sizeof text - at, " a%u %g", k, x)
-                          : snprintf(text + at, sizeof text - at, " a%u 0x%llx", k,
-                                     (unsigned long long)c->attr.word[k]));
-  }
-  return text;
-}

@@ -115,8 +115,12 @@ void case_compare(const case_run *run, const op_call *c, const expected *e);
 op_call call_shrunk(const op_call *c);
 void call_shrunk_free(op_call *c);
 void case_end(case_run *run); /* unsupported if nothing was done */
-/* "x0 F32[3,7] ..", for messages; one static text. */
+/* "x0 F32[3,7] by 1,3 y0 F32[3,7] NEG", for messages: types, dims, strides that are not dense,
+ * attributes; one static text. */
 const char *call_words(const op_call *c);
+/* " where x0 is 3, x1 is nan": element |i| of an elementwise op's inputs, "" for other ops; one
+ * static text. |like|: the output. */
+const char *call_inputs_at(const op_call *c, const rig_tensor *like, int64_t i);
 
 /* ---- bounds (bounds.c) ---- */
 

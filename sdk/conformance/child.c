@@ -156,9 +156,12 @@ void child_judge(child *c, int status) {
   const bool died = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
   if (c->late) {
     r->verdict = VERDICT_TIMEOUT;
-    set(&r->reason, "no end within %.0f s%s%s", c->limit, where,
-        c->heard ? ", after the test's verdict" : "");
+    set(&r->reason, "no end within %.0f s%s%s%s", c->limit, where,
+        c->heard ? ", after the test's verdict" : "",
+        c->stuck ? "; it cannot be killed: look for its process in state D" : "");
   } else if (!c->heard || (died && r->verdict == VERDICT_PASS)) {
     judge_death(c, status, where);
+  } else if (r->verdict == VERDICT_FAIL && c->stage->at[0] && !strstr(r->reason, c->stage->at)) {
+    set(&r->reason, "%s (while: %.400s)", r->reason, c->stage->at);
   }
 }

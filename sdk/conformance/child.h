@@ -14,6 +14,7 @@ typedef struct child {
   result *result;
   double began, limit;
   bool heard, late;   /* a verdict came; the time ran out */
+  bool stuck;         /* it was killed and has not ended */
   uint8_t kept[8192]; /* of a message not complete yet */
   size_t n_kept;
 } child;

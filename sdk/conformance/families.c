@@ -291,7 +291,11 @@ static bool takes_ids(const char *name) {
 
 void cases_add(test_list *list, const op_maker *makers, uint32_t n) {
   char id[128];
-  for (uint32_t i = 0; i < n && n_known < MOST_MAKERS; i++, n_known++) {
+  for (uint32_t i = 0; i < n; i++, n_known++) {
+    if (n_known == MOST_MAKERS) {
+      fprintf(stderr, "forge-conformance: %s has no room among the makers\n", makers[i].name);
+      exit(2);
+    }
     known[n_known] = &makers[i];
     for (uint32_t k = 0; k < COUNT_OF(families); k++) {
       if (!families[k].has(makers[i].shapes)) continue;

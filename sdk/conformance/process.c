@@ -64,6 +64,84 @@ process_state process_settle(void) {
   return process_look();
 }
 
+/* ---- processors ---- */
+
+/* Nanoseconds that a task ran and that it stood in line. */
+static bool schedule_of(pid_t pid, long tid, uint64_t *ran, uint64_t *stood) {
+  char path[80];
+  unsigned long long a = 0, b = 0;
+  snprintf(path, sizeof path, "/proc/%ld/task/%ld/schedstat", (long)pid, tid);
+  FILE *f = fopen(path, "r");
+  if (!f) return false;
+  const bool read = fscanf(f, "%llu %llu", &a, &b) == 2;
+  fclose(f);
+  *ran = a;
+  *stood = b;
+  return read;
+}
+
+static long sleeps_of(long tid) {
+  char path[64], line[128];
+  long n = 0;
+  snprintf(path, sizeof path, "/proc/self/task/%ld/status", tid);
+  FILE *f = fopen(path, "r");
+  if (!f) return 0;
+  while (fgets(line, sizeof line, f) && sscanf(line, "voluntary_ctxt_switches: %ld", &n) != 1) {
+  }
+  fclose(f);
+  return n;
+}
+
+static unsigned tasks_of(pid_t pid, long *out) {
+  char path[64];
+  unsigned n = 0;
+  snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
+  DIR *d = opendir(path);
+  for (const struct dirent *e; d && n < PROCESS_MOST_THREADS && (e = readdir(d));)
+    if (e->d_name[0] != '.') out[n++] = strtol(e->d_name, NULL, 10);
+  if (d) closedir(d);
+  return n;
+}
+
+double process_starved(pid_t pid) {
+  long tid[PROCESS_MOST_THREADS];
+  uint64_t worst = 0, ran, stood;
+  for (unsigned i = tasks_of(pid, tid); i-- > 0;)
+    if (schedule_of(pid, tid[i], &ran, &stood) && stood > worst) worst = stood;
+  return (double)worst * 1e-9;
+}
+
+void process_work_look(process_work *out) {
+  long tid[PROCESS_MOST_THREADS];
+  uint64_t ran, stood;
+  const unsigned n = tasks_of(getpid(), tid);
+  *out = (process_work){.at = test_now()};
+  for (unsigned i = 0; i < n; i++) {
+    if (!schedule_of(getpid(), tid[i], &ran, &stood)) continue;
+    out->thread[out->n].tid = tid[i];
+    out->thread[out->n].sleeps = sleeps_of(tid[i]);
+    out->thread[out->n++].wanted = (double)(ran + stood) * 1e-9;
+  }
+}
+
+bool process_polls(const process_work *before, double *out_wanted) {
+  enum { FEW_SLEEPS = 10 };
+  process_work now;
+  process_work_look(&now);
+  for (unsigned i = 0; i < now.n; i++) {
+    double wanted = now.thread[i].wanted;
+    long sleeps = now.thread[i].sleeps;
+    for (unsigned k = 0; k < before->n; k++)
+      if (before->thread[k].tid == now.thread[i].tid) {
+        wanted -= before->thread[k].wanted;
+        sleeps -= before->thread[k].sleeps;
+      }
+    *out_wanted = wanted;
+    if (wanted > (now.at - before->at) / 2 && sleeps < FEW_SLEEPS) return true;
+  }
+  return false;
+}
+
 /* ---- manners ---- */
 
 struct process_manners {

@@ -9,7 +9,7 @@
  *   rig_require(r, &op, 1);                     NO or DECOMPOSED ends the test as `unsupported`
  *   rig_must(r, &op, 1);
  *   rig_get(y, 5);                              element 5 in row-major order, as a double
- *   rig_close(r);                               fails the test if anything is left behind
+ *   rig_close(r);                               looks at the red zones of host memory
  *
  * What rig_must() and rig_run() watch, so that no test has to:
  *   - tensors lie in one block of device memory between canaries (every canary a NaN, no two words

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "process.h"
 #include "stage.h"
 
 static volatile sig_atomic_t interrupted;
@@ -79,18 +80,40 @@ static bool start(child *c, result *r) {
   return c->pid > 0;
 }
 
+/* A machine that has no processor for the child does not make its test fail: time it stood in line
+ * for one is not counted, up to this many limits. */
+#define MOST_STARVED 4.0
+
+static bool is_late(const child *c) {
+  const double over = test_now() - c->began - c->limit;
+  if (over < 0) return false;
+  const double starved = process_starved(c->pid), most = MOST_STARVED * c->limit;
+  return over >= (starved < most ? starved : most);
+}
+
+/* Seconds a killed child has to go. One that sits in its driver, where no signal reaches it, is
+ * left there: it must not take the other tests with it. */
+#define LAST_WORDS 10.0
+
+static bool reap(pid_t pid, int *status) {
+  const double until = test_now() + LAST_WORDS;
+  pid_t gone;
+  while ((gone = waitpid(pid, status, WNOHANG)) == 0 && test_now() < until) usleep(1000);
+  return gone == pid;
+}
+
 static bool is_over(child *c) {
-  int status;
+  siginfo_t end = {.si_pid = 0};
+  int status = 0;
   child_listen(c);
-  const pid_t done = waitpid(c->pid, &status, WNOHANG);
-  if (done == 0) {
-    if (test_now() - c->began < c->limit) return false;
-    kill(-c->pid, SIGKILL);
-    kill(c->pid, SIGKILL);
-    waitpid(c->pid, &status, 0);
+  /* Its number stays its own until those it left behind are ended too. */
+  if (!waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG | WNOWAIT) && !end.si_pid) {
+    if (!is_late(c)) return false;
     c->late = true;
   }
-  kill(-c->pid, SIGKILL); /* whom it left behind */
+  kill(-c->pid, SIGKILL);
+  kill(c->pid, SIGKILL);
+  c->stuck = !reap(c->pid, &status);
   child_listen(c);
   child_judge(c, status);
   close(c->pipe);
@@ -156,8 +179,10 @@ static bool run_those(crowd *w, results *all, bool alone, runner_heard *heard, v
 static void kill_all(crowd *w) {
   for (unsigned i = 0; i < w->jobs; i++) {
     if (w->child[i].pid <= 0) continue;
+    int status;
     kill(-w->child[i].pid, SIGKILL);
-    waitpid(w->child[i].pid, NULL, 0);
+    kill(w->child[i].pid, SIGKILL);
+    reap(w->child[i].pid, &status);
   }
 }
 
@@ -168,6 +193,7 @@ bool runner_run(results *all, unsigned jobs, runner_heard *heard, void *ctx) {
   const double began = test_now();
   signal(SIGINT, on_interrupt);
   signal(SIGTERM, on_interrupt);
+  signal(SIGCHLD, SIG_DFL); /* who ignores it is not told how a child ended */
   for (unsigned i = 0; well && i < jobs; i++) w.child[i].stage = &stages[i];
   well = well && run_those(&w, all, false, heard, ctx) && run_those(&w, all, true, heard, ctx);
   if (w.child) kill_all(&w);

@@ -2,11 +2,11 @@
  * calls that compile, sleep or talk to a server where the core expects an answer. */
 #include <stdbool.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "day.h"
 #include "plugin.h"
+#include "process.h"
 
 /* Seconds; docs/backend-guide.md prints them. Building and opening may be slow, and are not on the
  * way of a step. */
@@ -26,18 +26,30 @@ static double limit_of(const char *function) {
   return 60 * test_set.slow;
 }
 
-static void calls(const void *arg) {
-  (void)arg;
-  plugin_time times[32];
+/* The slowest call of each function in one day. */
+static unsigned slowest(plugin_time *times, unsigned most) {
+  plugin_forget_times();
   day_of_work(NULL);
   rig_table()->shutdown();
-  const unsigned n = plugin_times(times, sizeof times / sizeof *times);
-  for (unsigned i = 0; i < n; i++) {
-    const double most = limit_of(times[i].function);
-    CHECK(times[i].seconds <= most, "%s() took %.3g s; at most %.3g s is allowed",
-          times[i].function, times[i].seconds, most);
-    test_note("%s: %.3g s at most in %u calls", times[i].function, times[i].seconds,
-              times[i].calls);
+  return plugin_times(times, most);
+}
+
+/* A call that is late because the machine was busy elsewhere is not late every day. */
+static void calls(const void *arg) {
+  enum { DAYS = 3, MOST = 32 };
+  (void)arg;
+  plugin_time times[MOST];
+  for (int day = 1; day <= DAYS; day++) {
+    const unsigned n = slowest(times, MOST);
+    unsigned late = 0;
+    while (late < n && times[late].seconds <= limit_of(times[late].function)) late++;
+    if (late < n && day < DAYS) continue;
+    CHECK(late == n, "%s() took %.3g s, day after day; at most %.3g s is allowed",
+          times[late].function, times[late].seconds, limit_of(times[late].function));
+    for (unsigned i = 0; i < n; i++)
+      test_note("%s: %.3g s at most in %u calls", times[i].function, times[i].seconds,
+                times[i].calls);
+    return;
   }
 }
 
@@ -47,39 +59,43 @@ static double processor_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* How often this thread gave the processor away by itself. */
-static long sleeps(void) {
-  struct rusage use;
-  getrusage(RUSAGE_THREAD, &use);
-  return use.ru_nvcsw;
+#define WAIT_NS      500000000
+#define MOST_SECONDS 0.05 /* of processor time while nothing happens for half a second */
+
+static void check_rest(const process_work *work, double used, const char *what) {
+  double wanted = 0;
+  const bool polls = process_polls(work, &wanted);
+  CHECK(used < MOST_SECONDS, "%s used %.3g s of processor time: it has to sleep", what, used);
+  CHECK(
+      !polls,
+      "%s, a thread wanted a processor for %.3g s and never slept for long (this machine is busy: "
+      "it got %.3g s): it has to sleep",
+      what, wanted, used);
 }
 
-/* Half a second of waiting in vain may cost a tenth of that. On a busy machine a thread that polls
- * may get less, but it does not sleep once. */
 static void waiting(const void *arg) {
+  static process_work work;
   (void)arg;
   rig *r = rig_open();
+  process_work_look(&work);
   const double before = processor_seconds();
-  const long slept = sleeps();
-  const forge_status status = rig_table()->tl_wait(rig_timeline(r), UINT64_MAX - 1, 500000000);
+  const forge_status status = rig_table()->tl_wait(rig_timeline(r), UINT64_MAX - 1, WAIT_NS);
   const double used = processor_seconds() - before;
-  const bool sleepless = sleeps() == slept;
   CHECK(status == FORGE_E_TIMEOUT, "tl_wait() of a value nobody signals answers %s",
         rig_status_name(status));
-  CHECK(used < 0.05 && !sleepless,
-        "waiting 0.5 s in tl_wait() used %.3g s of processor time%s: it has to sleep", used,
-        sleepless ? " and never slept" : "");
+  check_rest(&work, used, "waiting 0.5 s in tl_wait()");
   rig_close(r);
 }
 
 /* So may an open device on which nothing happens. */
 static void idling(const void *arg) {
+  static process_work work;
   (void)arg;
   rig *r = rig_open();
+  process_work_look(&work);
   const double before = processor_seconds();
-  nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
-  const double used = processor_seconds() - before;
-  CHECK(used < 0.05, "half a second of an idle open device used %.3g s of processor time", used);
+  nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
+  check_rest(&work, processor_seconds() - before, "half a second of an idle open device");
   rig_close(r);
 }
 
