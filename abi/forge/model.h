@@ -118,7 +118,8 @@ typedef struct forge_convert_options {
 /* Writes |in| (anything forge_model_open() takes) as |out|: a path ending in .gguf, in .safetensors
  * (config.json and tokenizer.json beside it), in .bin (llama2.c), or a folder (Hugging Face).
  * |device| does the rounding. The output is whole or absent. A file or a folder with a model alone
- * is replaced; E_EXISTS where a folder holds anything else. */
+ * is replaced; E_EXISTS where a folder holds anything else, E_INVALID where it would replace |in|.
+ */
 FORGE_API forge_status forge_convert(forge_device *device, const char *in, const char *out,
                                      const forge_convert_options *options);
 

@@ -163,6 +163,11 @@ bool file_is_directory(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool file_is_same(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 forge_status file_make_directories(const char *dir) {
   if (!*dir) return FAIL(FORGE_E_INVALID, "the name of the folder to make is empty");
   char *path = mem_strdup(dir);

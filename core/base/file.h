@@ -38,6 +38,8 @@ forge_status file_sync_parent(const char *path);
 
 bool file_exists(const char *path);
 bool file_is_directory(const char *path);
+/* Both exist and are one file, by whatever names. */
+bool file_is_same(const char *a, const char *b);
 /* |dir| and what is missing of its parents. */
 forge_status file_make_directories(const char *dir);
 /* "dir/name", owned by the caller; NULL when memory is out. */

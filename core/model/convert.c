@@ -177,10 +177,21 @@ static forge_status wanted_type(const char *out, const forge_convert_options *o,
   return FORGE_OK;
 }
 
+/* What was rounded cannot be got back, so a source is never replaced by its conversion. */
+static forge_status check_apart(const char *in, const char *out) {
+  char *folder = file_parent(out);
+  if (!folder) return FAIL(FORGE_E_OOM, "no memory for a path");
+  const bool same = file_is_same(in, out) || (file_exists(out) && file_is_same(in, folder));
+  mem_free(folder);
+  if (!same) return FORGE_OK;
+  return FAIL(FORGE_E_INVALID, "%s: is what is to be converted; name another place", out);
+}
+
 static forge_status convert(conversion *c, const char *in, const char *out,
                             const forge_convert_options *o) {
   uint8_t dtype;
   TRY(wanted_type(out, o, &dtype));
+  TRY(check_apart(in, out));
   TRY(forge_model_open(in, o ? o->tokenizer_path : NULL, &c->model));
   TRY(plan(c, dtype));
   if (needs_device(c) && !c->cast.device)

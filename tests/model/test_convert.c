@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static forge_runtime *runtime;
 static forge_device *device;
@@ -251,6 +252,27 @@ static void types_a_file_cannot_hold_are_refused(void **state) {
   sample_remove(dir);
 }
 
+static void a_source_is_never_replaced_by_its_conversion(void **state) {
+  (void)state;
+  char *dir = sample_folder();
+  sample s = sample_make(&sample_llama, FORGE_F32);
+  sample_gguf(&s, in(dir, "a.gguf"));
+  convert_ok(in(dir, "a.gguf"), in(dir, "hf"), 0);
+  assert_int_equal(link(in(dir, "a.gguf"), in(dir, "b.gguf")), 0);
+  static const char *const pairs[][2] = {{"a.gguf", "a.gguf"}, {"a.gguf", "./a.gguf"},
+                                         {"a.gguf", "b.gguf"}, {"hf", "hf"},
+                                         {"hf", "hf/"},        {"hf", "hf/model.safetensors"}};
+  for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+    const forge_status st = convert(in(dir, pairs[i][0]), in(dir, pairs[i][1]), FORGE_F16);
+    if (st != FORGE_E_INVALID || !strstr(forge_error_last()->msg, "another place"))
+      fail_msg("%s into %s: %s", pairs[i][0], pairs[i][1], forge_error_last()->msg);
+  }
+  assert_file_is_sample(in(dir, "a.gguf"), &s);
+  assert_file_is_sample(in(dir, "hf"), &s);
+  sample_free(&s);
+  sample_remove(dir);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_that_fit_survive_half_precision_and_back),
@@ -262,6 +284,7 @@ int main(void) {
       cmocka_unit_test(vectors_become_f32),
       cmocka_unit_test(a_llama2c_file_is_f32_whatever_it_comes_from),
       cmocka_unit_test(types_a_file_cannot_hold_are_refused),
+      cmocka_unit_test(a_source_is_never_replaced_by_its_conversion),
   };
   const forge_runtime_options o = {.size = sizeof o};
   if (forge_runtime_create(&o, &runtime) || forge_device_open(runtime, "cpu", &device)) {
