@@ -90,8 +90,13 @@ static forge_status get_block(uint32_t id, uint32_t minor, const void **out_tabl
   return FORGE_OK;
 }
 
+static bool has_key;
+
 /* Threads belong to queues and are gone with them. */
-static void shutdown(void) {}
+static void shutdown(void) {
+  if (has_key) pthread_key_delete(place_key);
+  has_key = false;
+}
 
 static const forge_backend_v1 table = {
     .n_slots = FORGE_BACKEND_SLOTS,
@@ -125,10 +130,6 @@ static const forge_backend_v1 table = {
 #define SANITIZER FORGE_SANITIZER_NONE
 #endif
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int key_status;
-static void make_key(void) { key_status = pthread_key_create(&place_key, NULL); }
-
 FORGE_BACKEND_ENTRY forge_status forge_backend_entry_v1(const forge_hello *hello,
                                                         forge_reply *reply) {
   ocl_host = hello->host;
@@ -140,6 +141,6 @@ FORGE_BACKEND_ENTRY forge_status forge_backend_entry_v1(const forge_hello *hello
   reply->vendor = "forge";
   reply->version = OCL_VERSION;
   reply->table = &table;
-  pthread_once(&once, make_key);
-  return key_status ? FORGE_E_OOM : FORGE_OK;
+  if (!has_key) has_key = !pthread_key_create(&place_key, NULL);
+  return has_key ? FORGE_OK : FORGE_E_OOM;
 }

@@ -21,6 +21,18 @@ static forge_status read_switch(const char *key, const char *text, bool *out) {
   return ocl_fail(FORGE_E_INVALID, "opencl: option %s is \"%s\"; give yes or no", key, text);
 }
 
+#define TEAM_GPU 64
+#define TEAM_MAX 256
+
+static forge_status read_team(const char *text, uint32_t *out) {
+  char *end;
+  const unsigned long n = strtoul(text, &end, 10);
+  if (text[0] < '0' || text[0] > '9' || *end || n > TEAM_MAX)
+    return ocl_fail(FORGE_E_INVALID, "opencl: option team is \"%s\"; give 0 to %d", text, TEAM_MAX);
+  *out = (uint32_t)n;
+  return FORGE_OK;
+}
+
 static forge_status read_options(const char *const *options, forge_dev *dev) {
   const char *folder = "";
   bool cache = true;
@@ -34,10 +46,12 @@ static forge_status read_options(const char *const *options, forge_dev *dev) {
       snprintf(dev->options, sizeof dev->options, "%s", options[1]);
     else if (!strcmp(options[0], "only_primitives"))
       status = read_switch(options[0], options[1], &dev->only_primitives);
+    else if (!strcmp(options[0], "team"))
+      status = read_team(options[1], &dev->caps.team);
     else
       status = ocl_fail(FORGE_E_INVALID,
-                        "opencl: unknown option \"%s\"; there are cache, cache_dir, build_options "
-                        "and only_primitives",
+                        "opencl: unknown option \"%s\"; there are cache, cache_dir, build_options, "
+                        "team and only_primitives",
                         options[0]);
     if (status) return status;
   }
@@ -51,17 +65,27 @@ static uint64_t number(const forge_dev *dev, cl_device_info what, size_t bytes) 
   return n;
 }
 
+/* Texts longer than |room| are cut; OpenCL would give none of them. */
+static void text(const forge_dev *dev, cl_device_info what, char *out, size_t room) {
+  char whole[1024] = "";
+  ocl_cl.GetDeviceInfo(dev->id, what, sizeof whole - 1, whole, NULL);
+  snprintf(out, room, "%s", whole);
+}
+
 static void read_limits(forge_dev *dev) {
   dev->caps.is_cpu = number(dev, CL_DEVICE_TYPE, sizeof(cl_device_type)) & CL_DEVICE_TYPE_CPU;
   dev->caps.fp64 = number(dev, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof(cl_device_fp_config)) != 0;
   dev->caps.units = (uint32_t)number(dev, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(cl_uint));
   dev->caps.max_group = (uint32_t)number(dev, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(size_t));
   dev->caps.local_bytes = number(dev, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(cl_ulong));
+  if (!dev->caps.max_group) dev->caps.max_group = 1;
+  if (!dev->caps.team) dev->caps.team = dev->caps.is_cpu ? 1 : TEAM_GPU;
+  if (dev->caps.team > dev->caps.max_group) dev->caps.team = dev->caps.max_group;
   dev->max_alloc = number(dev, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
   dev->mem_align = number(dev, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(cl_uint)) / 8;
   if (!dev->mem_align) dev->mem_align = 128;
-  ocl_cl.GetDeviceInfo(dev->id, CL_DEVICE_NAME, sizeof dev->name - 1, dev->name, NULL);
-  ocl_cl.GetDeviceInfo(dev->id, CL_DRIVER_VERSION, sizeof dev->driver - 1, dev->driver, NULL);
+  text(dev, CL_DEVICE_NAME, dev->name, sizeof dev->name);
+  text(dev, CL_DRIVER_VERSION, dev->driver, sizeof dev->driver);
 }
 
 /* Rounding as the ABI wants it, where the device offers a choice. */

@@ -44,13 +44,23 @@ static bool file_name(const forge_dev *dev, const char *key, char *out, size_t r
   return dev->cache[0] && n > 0 && (size_t)n < room;
 }
 
+/* What is run must be ours: nobody else may have written the file. */
+static bool is_ours(FILE *f, uint64_t *bytes) {
+  struct stat st;
+  if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode)) return false;
+  *bytes = (uint64_t)st.st_size;
+  return (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 static bool read_exactly(FILE *f, void *to, size_t n) { return fread(to, 1, n, f) == n; }
 
 /* The header of a file with this key; false: it is another's, or damaged. */
 static bool read_header(FILE *f, const char *key, header *h) {
   char stored[2048];
-  return read_exactly(f, h, sizeof *h) && h->magic == MAGIC && h->key_bytes == strlen(key) &&
-         h->key_bytes < sizeof stored && h->binary_bytes && h->binary_bytes <= MAX_BYTES &&
+  uint64_t bytes;
+  return is_ours(f, &bytes) && read_exactly(f, h, sizeof *h) && h->magic == MAGIC &&
+         h->key_bytes == strlen(key) && h->key_bytes < sizeof stored && h->binary_bytes &&
+         h->binary_bytes <= MAX_BYTES && bytes == sizeof *h + h->key_bytes + h->binary_bytes &&
          read_exactly(f, stored, h->key_bytes) && !memcmp(stored, key, h->key_bytes);
 }
 
@@ -58,8 +68,12 @@ uint8_t *ocl_disk_load(const forge_dev *dev, const char *key, size_t *bytes) {
   char path[640];
   header h;
   if (!file_name(dev, key, path, sizeof path)) return NULL;
-  FILE *f = fopen(path, "re");
-  if (!f) return NULL;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
+  FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+  if (!f) {
+    if (fd >= 0) close(fd);
+    return NULL;
+  }
   uint8_t *binary = read_header(f, key, &h) ? ocl_alloc(h.binary_bytes) : NULL;
   if (binary && (!read_exactly(f, binary, h.binary_bytes) ||
                  ocl_hash(0, binary, h.binary_bytes) != h.checksum)) {

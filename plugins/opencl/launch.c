@@ -109,7 +109,10 @@ void ocl_arg_float(ocl_launch *l, double value) {
 
 void ocl_arg_struct(ocl_launch *l, const void *p, size_t bytes) {
   static const uint64_t zeros[128];
-  set_arg(l, bytes, l->warm && bytes <= sizeof zeros ? (const void *)zeros : p);
+  if (!l->status && bytes > sizeof zeros)
+    l->status = ocl_fail(FORGE_E_INTERNAL, "opencl: an argument of %zu bytes for kernel %s", bytes,
+                         l->kernel->name);
+  set_arg(l, bytes, l->warm ? (const void *)zeros : p);
 }
 
 void ocl_arg_local(ocl_launch *l, size_t bytes) { set_arg(l, bytes, NULL); }
@@ -161,6 +164,8 @@ void ocl_run2(ocl_launch *l, int64_t groups0, int64_t groups1, uint32_t local0, 
   const size_t g[2] = {(size_t)groups0, (size_t)groups1}, n[2] = {local0, local1};
   ocl_run(l, 2, g, n);
 }
+
+bool ocl_is_warming(const ocl_launch *l) { return l->warm; }
 
 forge_status ocl_done(ocl_launch *l) { return l->status; }
 

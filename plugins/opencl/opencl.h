@@ -43,6 +43,7 @@ typedef struct ocl_caps {
   bool fp64;          /* OCL_FP64 is defined in kernels */
   uint32_t units;     /* compute units */
   uint32_t max_group; /* work-items in a group, at most */
+  uint32_t team; /* work-items that share a row, a head or a product; 1: each does all of one */
   uint64_t local_bytes; /* of local memory */
 } ocl_caps;
 
@@ -97,6 +98,9 @@ void ocl_arg_local(ocl_launch *l, size_t bytes);                 /* __local memo
 void ocl_run(ocl_launch *l, uint32_t rank, const size_t *groups, const size_t *local);
 void ocl_run1(ocl_launch *l, int64_t groups, uint32_t local);
 void ocl_run2(ocl_launch *l, int64_t groups0, int64_t groups1, uint32_t local0, uint32_t local1);
+/* Whether this launch is the one that has kernels compiled: then each that a later submit could
+ * choose is to be run. */
+bool ocl_is_warming(const ocl_launch *l);
 forge_status ocl_done(ocl_launch *l);
 
 /* ---- ops ---- */
@@ -135,6 +139,7 @@ int64_t ocl_column_stride(const forge_tensor *t); /* of the last dim, in element
 bool ocl_is_dense(const forge_tensor *t);         /* row-major without gaps */
 bool ocl_rows_dense(const forge_tensor *t); /* the last dim has stride 1, or at most one element */
 bool ocl_is_float(uint8_t dtype);           /* F32, F16, BF16 */
+bool ocl_is_moving(const forge_tensor *t);  /* some extent is a scalar */
 uint32_t ocl_type_bytes(uint8_t dtype);     /* of a plain type; 0 for block types */
 double ocl_number(const ocl_call *c, const forge_attr_number *n); /* launch() only */
 int64_t ocl_groups(int64_t n, int64_t per_group);                 /* n / per_group, rounded up */

@@ -16,7 +16,6 @@ static void strides_of(int64_t *to, const ocl_view *v, int n) {
 }
 
 static int64_t lanes_up(int64_t d) { return (d + 15) / 16 * 16; }
-static uint32_t team(const ocl_caps *caps) { return caps->is_cpu ? 1 : 64; }
 static const ocl_view *input(const ocl_call *c, uint32_t i) {
   static const ocl_view none = {.there = false};
   return i < c->n_in ? &c->in[i] : &none;
@@ -63,7 +62,7 @@ static int rows_of(const ocl_call *c) {
 
 static forge_status plan_attention(ocl_plan *plan, const ocl_call *c) {
   return ocl_want(plan, "attention", "attention_rows", "-DK=%d -DV=%d -DR=%d -DTEAM=%u",
-                  c->in[1].t.dtype, c->in[2].t.dtype, rows_of(c), team(c->caps));
+                  c->in[1].t.dtype, c->in[2].t.dtype, rows_of(c), c->caps->team);
 }
 
 static attention describe_attention(const ocl_call *c) {
@@ -108,7 +107,7 @@ static forge_status launch_attention(ocl_launch *l, const ocl_call *c) {
   ocl_arg_local(l, 2 * BLOCK * sizeof(int64_t));
   ocl_arg_local(l, (size_t)(2 * r * a.width + r * BLOCK + 3 * r) * sizeof(float));
   ocl_run2(l, ocl_groups(a.heads / a.key_heads * a.queries, r), a.batch * a.key_heads,
-           team(c->caps), 1);
+           c->caps->team, 1);
   return ocl_done(l);
 }
 
@@ -143,7 +142,7 @@ static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
   static const char *const kernels[] = {"inner", "queries", "keys"};
   forge_status s = FORGE_OK;
   for (int i = 0; i < 3 && !s; i++)
-    s = ocl_want(plan, "attention_bwd", kernels[i], "-DR=%d -DTEAM=%u", (int)ROWS, team(c->caps));
+    s = ocl_want(plan, "attention_bwd", kernels[i], "-DR=%d -DTEAM=%u", (int)ROWS, c->caps->team);
   ocl_scratch(plan, (uint64_t)ocl_elements(&c->in[4].t) * sizeof(float));
   return s;
 }
@@ -173,7 +172,7 @@ static void flow_args(ocl_launch *l, const ocl_call *c) { /* what both big kerne
 
 static forge_status launch_backward(ocl_launch *l, const ocl_call *c) {
   const backward a = describe_backward(c);
-  const uint32_t local = team(c->caps);
+  const uint32_t local = c->caps->team;
   const size_t row = (size_t)(ROWS * a.width) * sizeof(float), block = ROWS * BLOCK * sizeof(float);
   if (a.d == 0 || a.key_heads == 0) return FORGE_OK;
   ocl_begin(l, INNER);

@@ -26,17 +26,11 @@ static const char *types(const char *op, const ocl_view *x, const ocl_view *y, c
   return snprintf(out, 48, "-DOP_%s -DX=%u -DY=%u", op, x->t.dtype, y->t.dtype), out;
 }
 
-static bool is_moving(const forge_tensor *t) {
-  for (int k = 0; k < t->rank; k++)
-    if (t->dim_scalar[k]) return true;
-  return false;
-}
-
 /* Begins the launch that walks |views| together; false: there is nothing to do. */
 static bool begin_walk(ocl_launch *l, const ocl_view *const *views, uint32_t n, ocl_nd *shape) {
   bool dense = true; /* whichever it is, it is so in every submit: the other is not compiled */
   ocl_nd_make(shape, views, n);
-  for (uint32_t i = 0; i < n; i++) dense &= !is_moving(&views[i]->t);
+  for (uint32_t i = 0; i < n; i++) dense &= !ocl_is_moving(&views[i]->t);
   ocl_begin(l, shape->dense && dense ? 0 : 1);
   ocl_arg_struct(l, shape, sizeof *shape);
   return shape->n > 0;

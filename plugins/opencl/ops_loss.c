@@ -6,8 +6,6 @@ typedef struct loss {
   int64_t rows, columns, x_row, x_column, target, dx_row, dx_column;
 } loss;
 
-static uint32_t team(const ocl_caps *caps) { return caps->is_cpu ? 1 : 64; }
-
 static uint8_t support(const ocl_call *c) {
   if (c->in[0].t.rank != 2) return FORGE_REASON_SHAPE;
   if (c->in[0].t.dtype != FORGE_F32 || c->in[1].t.dtype != FORGE_I32 ||
@@ -34,14 +32,14 @@ enum { FIRST, SECOND }; /* wanted kernels */
 
 static void run_rows(ocl_launch *l, const ocl_call *c, const loss *a) {
   ocl_arg_struct(l, a, sizeof *a);
-  ocl_arg_local(l, team(c->caps) * sizeof(float));
-  ocl_run1(l, a->rows, team(c->caps));
+  ocl_arg_local(l, c->caps->team * sizeof(float));
+  ocl_run1(l, a->rows, c->caps->team);
 }
 
 static forge_status plan_forward(ocl_plan *plan, const ocl_call *c) {
   ocl_scratch(plan, (uint64_t)(c->in[0].t.dim[0] + 1) * sizeof(float));
-  forge_status s = ocl_want(plan, "loss", "loss_rows", "-DTEAM=%u", team(c->caps));
-  return s ? s : ocl_want(plan, "loss", "loss_mean", "-DTEAM=%u", team(c->caps));
+  forge_status s = ocl_want(plan, "loss", "loss_rows", "-DTEAM=%u", c->caps->team);
+  return s ? s : ocl_want(plan, "loss", "loss_mean", "-DTEAM=%u", c->caps->team);
 }
 
 static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
@@ -63,8 +61,8 @@ static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
 
 static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
   ocl_scratch(plan, sizeof(float));
-  forge_status s = ocl_want(plan, "loss", "loss_factor", "-DTEAM=%u", team(c->caps));
-  return s ? s : ocl_want(plan, "loss", "loss_bwd", "-DTEAM=%u", team(c->caps));
+  forge_status s = ocl_want(plan, "loss", "loss_factor", "-DTEAM=%u", c->caps->team);
+  return s ? s : ocl_want(plan, "loss", "loss_bwd", "-DTEAM=%u", c->caps->team);
 }
 
 static forge_status launch_backward(ocl_launch *l, const ocl_call *c) {

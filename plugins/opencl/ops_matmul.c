@@ -1,9 +1,10 @@
 /* ops_matmul.c -- MATMUL. With TRANS_B the kernels `dot_*`, else `outer_*`: which ones, and so the
  * order of a sum, follows from the flags alone. An operand that does not lie as the kernel reads it
- * is packed into scratch first. */
+ * is packed into scratch first. Where work-groups are many items, all of it is tile.cl's. */
 #include "product.h"
 
-enum { TILED, ROW }; /* wanted kernels: tiles, and one row at a time; then the packers */
+/* Wanted kernels: PRODUCT_TILES, PRODUCT_ROW, then the packers. */
+enum { PACKERS = 2 };
 
 /* What was decided when the program was built; made again at every launch. */
 typedef struct matmul {
@@ -45,14 +46,14 @@ static matmul describe(const ocl_call *c) {
   product_batch(&mm.p, a, b, y, 2);
   mm.pack_a = a->dtype != FORGE_F32 || (mm.dot && mm.p.a_k != 1);
   mm.pack_b = (mm.dot ? mm.p.b_k : mm.p.b_n) != 1;
-  const uint64_t floats = (uint64_t)mm.p.count * sizeof(float);
-  if (mm.pack_a) mm.b_off = product_round(floats * (uint64_t)(mm.p.m * mm.p.k));
-  mm.scratch = mm.b_off + (mm.pack_b ? floats * (uint64_t)(mm.p.n * mm.p.k) : 0);
+  if (mm.pack_a) mm.b_off = product_packed(&mm.p, mm.p.m);
+  mm.scratch = mm.b_off + (mm.pack_b ? product_packed(&mm.p, mm.p.n) : 0);
   return mm;
 }
 
 static forge_status plan(ocl_plan *plan, const ocl_call *c) {
   const matmul mm = describe(c);
+  if (c->caps->team > 1) return product_want(plan, c, &mm.p);
   const int b = mm.pack_b ? FORGE_F32 : c->in[1].t.dtype;
   forge_status s = ocl_want(plan, "matmul", mm.dot ? "dot_tiles" : "outer_tiles", "-DB=%d", b);
   if (!s) s = ocl_want(plan, "matmul", mm.dot ? "dot_row" : "outer_row", "-DB=%d", b);
@@ -100,29 +101,40 @@ static void pack_b(ocl_launch *l, uint32_t want, const ocl_call *c, matmul *mm) 
   dense_batch(p, p->n * p->k, p->b);
 }
 
-static forge_status launch(ocl_launch *l, const ocl_call *c) {
-  matmul mm = describe(c);
-  if (mm.p.m == 0 || mm.p.n == 0 || mm.p.count == 0) return FORGE_OK;
-  if (mm.pack_a) pack_a(l, 2, c, &mm);
-  if (mm.pack_b) pack_b(l, 2 + mm.pack_a, c, &mm);
-  product_fold(&mm.p);
-  const bool row = mm.p.m == 1;
-  const int64_t rows = row ? 1 : mm.dot ? PRODUCT_DOT_ROWS : PRODUCT_OUTER_ROWS;
+static void run(ocl_launch *l, const ocl_call *c, const matmul *mm, bool row) {
+  const int64_t rows = mm->dot ? PRODUCT_DOT_ROWS : PRODUCT_OUTER_ROWS;
+  const int64_t columns = row ? 64 : 32;
+  product p = mm->p;
   size_t groups[3];
-  product_split(&mm.p, c->caps, rows, mm.dot ? 4 : row ? 64 : 32, groups);
-  ocl_begin(l, row ? ROW : TILED);
-  if (mm.pack_a)
+  product_split(&p, c->caps, row ? 1 : rows, mm->dot ? 4 : columns, groups);
+  ocl_begin(l, row ? PRODUCT_ROW : PRODUCT_TILES);
+  if (mm->pack_a)
     ocl_arg_scratch(l, 0);
   else
     ocl_arg_view(l, &c->in[0]);
-  if (mm.pack_b)
-    ocl_arg_scratch(l, mm.b_off);
+  if (mm->pack_b)
+    ocl_arg_scratch(l, mm->b_off);
   else
     ocl_arg_view(l, &c->in[1]);
   ocl_arg_view(l, c->n_in > 2 ? &c->in[2] : &(ocl_view){.there = false});
   ocl_arg_view(l, &c->out[0]);
-  ocl_arg_struct(l, &mm.p, sizeof mm.p);
+  ocl_arg_struct(l, &p, sizeof p);
   ocl_run(l, 3, groups, (const size_t[3]){1, 1, 1});
+}
+
+static forge_status launch(ocl_launch *l, const ocl_call *c) {
+  matmul mm = describe(c);
+  const bool warming = ocl_is_warming(l);
+  if (mm.p.m == 0 || mm.p.n == 0 || mm.p.count == 0) return FORGE_OK;
+  if (c->caps->team > 1) {
+    product_run(l, c, &mm.p);
+    return ocl_done(l);
+  }
+  if (mm.pack_a) pack_a(l, PACKERS, c, &mm);
+  if (mm.pack_b) pack_b(l, PACKERS + mm.pack_a, c, &mm);
+  product_fold(&mm.p);
+  if (warming ? product_has_tiles(c, mm.p) : mm.p.m != 1) run(l, c, &mm, false);
+  if (warming ? product_has_row(c, mm.p) : mm.p.m == 1) run(l, c, &mm, true);
   return ocl_done(l);
 }
 

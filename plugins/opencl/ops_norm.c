@@ -9,8 +9,6 @@ typedef struct norm {
   float eps;
 } norm;
 
-static uint32_t team(const ocl_caps *caps) { return caps->is_cpu ? 1 : 64; }
-
 static uint8_t support(const ocl_call *c) {
   for (uint32_t i = 0; i < c->n_in; i++)
     if (c->in[i].there && c->in[i].t.dtype != FORGE_F32) return FORGE_REASON_DTYPE;
@@ -30,7 +28,7 @@ static int64_t column_step(const ocl_view *v) { return v->there ? ocl_column_str
 
 static forge_status plan_forward(ocl_plan *plan, const ocl_call *c) {
   return ocl_want(plan, "norm", "norm_rows", "-DCENTRED=%d -DTEAM=%u", c->op == FORGE_OP_LAYERNORM,
-                  team(c->caps));
+                  c->caps->team);
 }
 
 static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
@@ -50,8 +48,8 @@ static forge_status launch_forward(ocl_launch *l, const ocl_call *c) {
   ocl_arg_view(l, bias);
   ocl_arg_view(l, &c->out[0]);
   ocl_arg_struct(l, &a, sizeof a);
-  ocl_arg_local(l, team(c->caps) * sizeof(float));
-  ocl_run1(l, a.rows.n, team(c->caps));
+  ocl_arg_local(l, c->caps->team * sizeof(float));
+  ocl_run1(l, a.rows.n, c->caps->team);
   return ocl_done(l);
 }
 
@@ -62,8 +60,8 @@ enum { DX, DW }; /* wanted kernels */
 static forge_status plan_backward(ocl_plan *plan, const ocl_call *c) {
   const int centred = c->op == FORGE_OP_LAYERNORM_BWD;
   forge_status s =
-      ocl_want(plan, "norm", "norm_dx", "-DCENTRED=%d -DTEAM=%u", centred, team(c->caps));
-  if (!s) s = ocl_want(plan, "norm", "norm_dw", "-DCENTRED=%d -DTEAM=%u", centred, team(c->caps));
+      ocl_want(plan, "norm", "norm_dx", "-DCENTRED=%d -DTEAM=%u", centred, c->caps->team);
+  if (!s) s = ocl_want(plan, "norm", "norm_dw", "-DCENTRED=%d -DTEAM=%u", centred, c->caps->team);
   ocl_scratch(plan, (uint64_t)ocl_rows(&c->in[0].t) * 2 * sizeof(float));
   return s;
 }
@@ -75,8 +73,8 @@ static void launch_dx(ocl_launch *l, const ocl_call *c, norm a) {
   ocl_arg_view(l, &c->out[0]);
   ocl_arg_scratch(l, 0);
   ocl_arg_struct(l, &a, sizeof a);
-  ocl_arg_local(l, team(c->caps) * sizeof(float));
-  ocl_run1(l, a.rows.n, team(c->caps));
+  ocl_arg_local(l, c->caps->team * sizeof(float));
+  ocl_run1(l, a.rows.n, c->caps->team);
 }
 
 static void launch_dw(ocl_launch *l, const ocl_call *c, norm a) {

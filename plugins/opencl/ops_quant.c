@@ -1,6 +1,7 @@
 /* ops_quant.c -- block types: QMATMUL, and CAST and GATHER_ROWS out of them. Few rows are
  * multiplied with the blocks as they are decoded; for many, panels of the weights are decoded into
- * scratch and go to matmul.cl. The sums have the same order either way. */
+ * scratch and go to matmul.cl. The sums have the same order either way. Where work-groups are many
+ * items, products are tile.cl's. */
 #include "product.h"
 
 enum { MANY = 32, PANEL_FLOATS = 2 << 20 };
@@ -54,9 +55,9 @@ static forge_status launch_rows(ocl_launch *l, const ocl_call *c) {
 
 /* ---- QMATMUL ---- */
 
-/* Wanted kernels: tiles and one row at a time, both out of the blocks; the packer where x needs it;
- * then, where rows may be many, decoding and the product of what is decoded. */
-enum { BLOCKS, BLOCKS_ROW, REST };
+/* Wanted kernels: PRODUCT_TILES and PRODUCT_ROW, both out of the blocks; the packer where x needs
+ * it; then, where rows may be many, decoding and the product of what is decoded. */
+enum { REST = 2 };
 
 typedef struct qmatmul {
   product p;
@@ -91,7 +92,7 @@ static qmatmul describe(const ocl_call *c) {
   product_batch(&q.p, x, NULL, y, 2);
   q.pack = q.p.a_k != 1;
   q.many = q.p.m * q.p.count >= MANY;
-  if (q.pack) q.b_off = product_round((uint64_t)(q.p.count * q.p.m * q.p.k) * sizeof(float));
+  if (q.pack) q.b_off = product_packed(&q.p, q.p.m);
   q.panel = PANEL_FLOATS / (q.p.k ? q.p.k : 1) / 4 * 4;
   if (q.panel < 4) q.panel = 4;
   if (q.panel > q.p.n) q.panel = q.p.n;
@@ -102,6 +103,7 @@ static qmatmul describe(const ocl_call *c) {
 static forge_status plan_qmatmul(ocl_plan *plan, const ocl_call *c) {
   const qmatmul q = describe(c);
   const int type = c->in[1].t.dtype;
+  if (c->caps->team > 1) return product_want(plan, c, &q.p);
   forge_status s = ocl_want(plan, "quant", "qdot", "-DQ=%d -DY=1 -DMR=%d", type, PRODUCT_DOT_ROWS);
   if (!s) s = ocl_want(plan, "quant", "qdot", "-DQ=%d -DY=1 -DMR=1", type);
   if (!s && q.pack) s = ocl_want(plan, "pack", "pack", "-DX=1");
@@ -142,7 +144,7 @@ static void multiply(ocl_launch *l, uint32_t want, const ocl_call *c, const qmat
   const ocl_view bias =
       moved(c->n_in > 2 ? &c->in[2] : &none, (uint64_t)(j * p.bias_n) * sizeof(float));
   size_t groups[3];
-  product_split(&p, c->caps, want == BLOCKS_ROW ? 1 : PRODUCT_DOT_ROWS, 4, groups);
+  product_split(&p, c->caps, want == PRODUCT_ROW ? 1 : PRODUCT_DOT_ROWS, 4, groups);
   ocl_begin(l, want);
   if (q->pack)
     ocl_arg_scratch(l, 0);
@@ -177,22 +179,33 @@ static void decode(ocl_launch *l, const ocl_call *c, const qmatmul *q, int64_t j
   run_rows(l, &a);
 }
 
+/* By panels of decoded weights. */
+static void multiply_many(ocl_launch *l, const ocl_call *c, const qmatmul *q) {
+  for (int64_t j = 0; j < q->p.n; j += q->panel) {
+    product part = q->p;
+    part.n = q->panel < q->p.n - j ? q->panel : q->p.n - j;
+    part.b_n = q->p.k;
+    decode(l, c, q, j, part.n);
+    multiply(l, REST + 1u + q->pack, c, q, part, j);
+  }
+}
+
 static forge_status launch_qmatmul(ocl_launch *l, const ocl_call *c) {
   qmatmul q = describe(c);
+  const bool warming = ocl_is_warming(l), moving = ocl_is_moving(&c->out[0].t);
   if (q.p.m == 0 || q.p.n == 0 || q.p.count == 0) return FORGE_OK;
-  if (q.pack) pack_x(l, c, &q.p);
-  product_fold(&q.p);
-  if (!q.many) {
-    multiply(l, q.p.m == 1 ? BLOCKS_ROW : BLOCKS, c, &q, q.p, 0);
+  if (c->caps->team > 1) {
+    product_run(l, c, &q.p);
     return ocl_done(l);
   }
-  for (int64_t j = 0; j < q.p.n; j += q.panel) {
-    product part = q.p;
-    part.n = q.panel < q.p.n - j ? q.panel : q.p.n - j;
-    part.b_n = q.p.k;
-    decode(l, c, &q, j, part.n);
-    multiply(l, REST + 1u + q.pack, c, &q, part, j);
-  }
+  if (q.pack) pack_x(l, c, &q.p);
+  product_fold(&q.p);
+  const bool few = !q.many || (warming && moving);
+  if (few && (warming ? product_has_tiles(c, q.p) : q.p.m != 1))
+    multiply(l, PRODUCT_TILES, c, &q, q.p, 0);
+  if (few && (warming ? product_has_row(c, q.p) : q.p.m == 1))
+    multiply(l, PRODUCT_ROW, c, &q, q.p, 0);
+  if (q.many) multiply_many(l, c, &q);
   return ocl_done(l);
 }
 

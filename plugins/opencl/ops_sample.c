@@ -14,11 +14,9 @@ static uint8_t support(const ocl_call *c) {
              : FORGE_REASON_DTYPE;
 }
 
-static uint32_t team(const ocl_caps *caps) { return caps->is_cpu ? 1 : 64; }
-
 static forge_status plan(ocl_plan *plan, const ocl_call *c) {
   ocl_scratch(plan, (uint64_t)ocl_elements(&c->in[0].t) * sizeof(uint64_t));
-  return ocl_want(plan, "sample", "sample_rows", "-DTEAM=%u", team(c->caps));
+  return ocl_want(plan, "sample", "sample_rows", "-DTEAM=%u", c->caps->team);
 }
 
 static forge_status launch(ocl_launch *l, const ocl_call *c) {
@@ -37,9 +35,9 @@ static forge_status launch(ocl_launch *l, const ocl_call *c) {
   ocl_arg_view(l, &c->out[0]);
   ocl_arg_scratch(l, 0);
   ocl_arg_struct(l, &a, sizeof a);
-  ocl_arg_local(l, team(c->caps) * sizeof(uint64_t));
-  ocl_arg_local(l, team(c->caps) * sizeof(float));
-  ocl_run1(l, a.rows, team(c->caps));
+  ocl_arg_local(l, c->caps->team * sizeof(uint64_t));
+  ocl_arg_local(l, c->caps->team * sizeof(float));
+  ocl_run1(l, a.rows, c->caps->team);
   return ocl_done(l);
 }
 

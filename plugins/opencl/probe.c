@@ -2,6 +2,7 @@
  * a process must stay free to fork after a probe; so a child process asks, and tells through a
  * pipe. Only opening a device brings OpenCL into this process. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -161,7 +162,9 @@ static bool receive(int fd, findings *out) {
   char *to = (char *)out;
   for (size_t done = 0; done < sizeof *out;) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (poll(&wait, 1, CHILD_MS) <= 0 && errno != EINTR) return false;
+    const int ready = poll(&wait, 1, CHILD_MS);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return false;
     const ssize_t n = read(fd, to + done, sizeof *out - done);
     if (n == 0 || (n < 0 && errno != EINTR)) return false;
     if (n > 0) done += (size_t)n;
@@ -171,7 +174,11 @@ static bool receive(int fd, findings *out) {
 
 static bool ask_child(findings *out) {
   int ends[2];
-  if (pipe(ends)) return false;
+  if (pipe2(ends, O_CLOEXEC)) {
+    snprintf(out->missing, sizeof out->missing, "no pipe to ask OpenCL through: %s",
+             strerror(errno));
+    return false;
+  }
   const pid_t pid = fork();
   if (pid == 0) {
     close(ends[0]);

@@ -30,7 +30,24 @@ void product_batch(product *p, const forge_tensor *a, const forge_tensor *b, con
 void product_fold(product *p);
 /* Columns of a work-item and work-groups for tiles of |rows| rows; |least| divides the columns. */
 void product_split(product *p, const ocl_caps *caps, int64_t rows, int64_t least, size_t groups[3]);
-uint64_t product_round(uint64_t bytes); /* up to what scratch is cut into */
+/* Bytes of scratch for |rows| rows along K of each of the products, as f32; more than any device
+ * has where that cannot be counted. */
+uint64_t product_packed(const product *p, int64_t rows);
+
+/* ---- tile.cl, for devices whose teams are more than one ---- */
+
+/* Wanted kernels: tiles, and one row at a time. */
+enum { PRODUCT_TILES, PRODUCT_ROW };
+
+/* Whether a submit can have more than one row, or just one. */
+bool product_has_tiles(const ocl_call *c, product p);
+bool product_has_row(const ocl_call *c, product p);
+/* Asks for the kernels for inputs 0 and 1 of |c|, whose product at its maximal extents is |p|. */
+forge_status product_want(ocl_plan *plan, const ocl_call *c, const product *p);
+/* Runs it: inputs 0 and 1, the optional bias of input 2. */
+void product_run(ocl_launch *l, const ocl_call *c, const product *p);
+
+/* ---- packing ---- */
 
 /* Packs operand |x| (|tall| [rows, columns] at the strides of |p|) to scratch + |off|. */
 void product_pack(ocl_launch *l, uint32_t want, const ocl_view *x, const panel *p, uint64_t off);

@@ -11,16 +11,17 @@ static bool slot_bytes(const forge_tensor *t, uint64_t *out) {
 #define BLOCK(name, number, elems, bytes, text) [number] = {elems, bytes},
   static const struct { uint16_t elems, bytes; } block[] = {FORGE_DTYPE_MAP(BLOCK)};
 #undef BLOCK
-  uint64_t last = 0, far;
+  uint64_t last = 0, far, elements = 1;
   if (t->dtype >= sizeof block / sizeof *block || !block[t->dtype].elems) return false;
   for (int k = 0; k < t->rank; k++) {
     if (t->dim[k] < 0 || t->stride[k] < 0) return false;
     if (t->dim[k] == 0) return *out = 0, true;
-    if (__builtin_mul_overflow((uint64_t)t->dim[k] - 1, (uint64_t)t->stride[k], &far) ||
+    if (__builtin_mul_overflow(elements, (uint64_t)t->dim[k], &elements) ||
+        __builtin_mul_overflow((uint64_t)t->dim[k] - 1, (uint64_t)t->stride[k], &far) ||
         __builtin_add_overflow(last, far, &last))
       return false;
   }
-  if (last > UINT64_MAX / 1024) return false;
+  if (last > UINT64_MAX / 1024 || elements > INT64_MAX / 1024) return false;
   *out = (last / block[t->dtype].elems + 1) * block[t->dtype].bytes;
   return true;
 }

@@ -140,8 +140,6 @@ static cl_int enqueue_copy(cl_command_queue q, const forge_copy *c, cl_event *ev
   const forge_bind *d = &c->dst, *s = &c->src;
   const cl_uchar byte = (cl_uchar)c->pattern;
   if ((c->kind == FORGE_COPY_TO_HOST ? s->len : d->len) == 0) return CL_SUCCESS;
-  if (*event) ocl_cl.ReleaseEvent(*event);
-  *event = NULL;
   switch (c->kind) {
   case FORGE_COPY_TO_DEVICE:
     return ocl_cl.EnqueueWriteBuffer(q, d->mem->mem, CL_FALSE, d->off, d->len, c->host, 0, NULL,
@@ -157,10 +155,17 @@ static cl_int enqueue_copy(cl_command_queue q, const forge_copy *c, cl_event *ev
   }
 }
 
+/* *event is the last command's that was enqueued, also when the next one fails. */
 static forge_status run_copies(forge_queue *q, const forge_copy *copies, uint32_t n,
                                cl_event *event) {
   cl_int code = CL_SUCCESS;
-  for (uint32_t i = 0; i < n && !code; i++) code = enqueue_copy(q->queue, &copies[i], event);
+  for (uint32_t i = 0; i < n && !code; i++) {
+    cl_event e = NULL;
+    code = enqueue_copy(q->queue, &copies[i], &e);
+    if (code || !e) continue;
+    if (*event) ocl_cl.ReleaseEvent(*event);
+    *event = e;
+  }
   return code ? ocl_fail_cl(code, "opencl: a copy could not be enqueued") : FORGE_OK;
 }
 
@@ -177,7 +182,9 @@ forge_status ocl_copy(forge_queue *q, const forge_copy *copies, uint32_t n,
   if (status) return status;
   if (forge_work_status(work)) return forge_timeline_end(work, NULL, FORGE_OK);
   status = run_copies(q, copies, n, &event);
-  if (!status && event && (!order || !order->n_signal))
-    status = event_wait(q->dev, event); /* the host's memory is lent for the call then */
+  if (event && (!order || !order->n_signal)) { /* the host's memory is lent for the call then */
+    const forge_status waited = event_wait(q->dev, event);
+    if (!status) status = waited;
+  }
   return finish(q, work, event, status);
 }

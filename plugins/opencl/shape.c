@@ -36,6 +36,12 @@ bool ocl_is_float(uint8_t dtype) {
   return dtype == FORGE_F32 || dtype == FORGE_F16 || dtype == FORGE_BF16;
 }
 
+bool ocl_is_moving(const forge_tensor *t) {
+  for (int k = 0; k < t->rank; k++)
+    if (t->dim_scalar[k]) return true;
+  return false;
+}
+
 uint32_t ocl_type_bytes(uint8_t dtype) {
   switch (dtype) {
   case FORGE_F32:

@@ -7,34 +7,6 @@
  *   outer_*  b [K, N]: one sum per element in order of k; sixteen columns at a time.
  * A work-item has some rows and |block| columns. */
 
-/* Extents, strides in elements, and the dims the product is repeated over. */
-typedef struct product {
-  long m, n, k, block;
-  long a_m, a_k, b_n, b_k, y_m, y_n, bias_n; /* bias_n < 0: none */
-  long count, dim[4], a[4], b[4], y[4];
-  long y_type;
-} product;
-
-/* Adds to the three offsets where product number |i| lies. */
-inline void find_product(const product *t, long i, long *a, long *b, long *y) {
-  for (int d = 3; d >= 0; d--) {
-    const long q = i / t->dim[d], at = i - q * t->dim[d];
-    *a += at * t->a[d];
-    *b += at * t->b[d];
-    *y += at * t->y[d];
-    i = q;
-  }
-}
-
-inline void put(const product *t, __global const char *bias, __global char *y, long i, long j,
-                float v) {
-  if (t->bias_n >= 0) v += ((__global const float *)bias)[j * t->bias_n];
-  const long at = i * t->y_m + j * t->y_n;
-  if (t->y_type == F32) STORE(1, y, at, v);
-  else if (t->y_type == F16) STORE(2, y, at, v);
-  else STORE(3, y, at, v);
-}
-
 /* Where a work-item's operands are. */
 typedef struct place {
   __global const float *a;
@@ -85,7 +57,7 @@ typedef struct place {
       for (int r = 0; r < rows; r++)                                                               \
         for (int c = 0; c < 4; c++)                                                                \
           if (p.row + r < t.m && j + c < p.end)                                                    \
-            put(&t, p.bias, p.y, p.row + r, j + c, sum16(s[r][c]));                                \
+            put_product(&t, p.bias, p.y, p.row + r, j + c, sum16(s[r][c]));                                \
     }                                                                                              \
   }
 
@@ -118,7 +90,7 @@ typedef struct place {
           float v[16];                                                                             \
           vstore16(s[r][c], 0, v);                                                                 \
           for (int l = 0; l < 16 && j + 16 * c + l < p.end && p.row + r < t.m; l++)                \
-            put(&t, p.bias, p.y, p.row + r, j + 16 * c + l, v[l]);                                 \
+            put_product(&t, p.bias, p.y, p.row + r, j + 16 * c + l, v[l]);                                 \
         }                                                                                          \
     }                                                                                              \
   }

@@ -1,48 +1,6 @@
 /* quant.cl -- rows of a block type: decoded, gathered, multiplied with. Options: Q block type;
  * Y type of what `rows` writes; MR rows of a tile of `qdot`. */
 
-/* ---- block types: sixteen neighbours decoded, number |t| of a block ----
- *
- * Every product is exact in float, so a decoded element has one value, however it is computed. */
-
-#define Q_ELEMS (Q >= 18 ? 256 : 32)
-#define Q_BYTES (Q == 16 ? 34 : Q == 17 ? 18 : Q == 18 ? 144 : 210)
-
-inline float block_half(__global const char *p) { return vload_half(0, (__global const half *)p); }
-
-/* Four bits of each of sixteen bytes. */
-inline uchar16 block_nibbles(__global const char *p, int high) {
-  const uchar16 q = vload16(0, (__global const uchar *)p);
-  return high ? q >> (uchar)4 : q & (uchar)15;
-}
-
-#if Q == 16 /* Q8_0 */
-inline float16 block_lanes(__global const char *p, int t) {
-  return block_half(p) * convert_float16(vload16(0, p + 2 + 16 * t));
-}
-#elif Q == 17 /* Q4_0 */
-inline float16 block_lanes(__global const char *p, int t) {
-  return block_half(p) * (convert_float16(block_nibbles(p + 2, t)) - 8.0f);
-}
-#elif Q == 18 /* Q4_K: eight groups of 32 with a scale and a subtrahend of six bits each */
-inline float16 block_lanes(__global const char *p, int t) {
-  __global const uchar *s = (__global const uchar *)p + 4;
-  const int b = t / 2;
-  const int scale = b < 4 ? s[b] & 63 : (s[b + 4] & 15) | (s[b - 4] >> 6) << 4;
-  const int less = b < 4 ? s[b + 4] & 63 : s[b + 4] >> 4 | (s[b] >> 6) << 4;
-  const float16 q = convert_float16(block_nibbles(p + 16 + t / 4 * 32 + t % 2 * 16, b % 2));
-  return block_half(p) * (float)scale * q - block_half(p + 2) * (float)less;
-}
-#else /* Q6_K: sixteen groups of 16 with a scale of eight bits each */
-inline float16 block_lanes(__global const char *p, int t) {
-  const int b = t / 2 % 4, i = t % 2 * 16;
-  const uchar16 low = block_nibbles(p + t / 8 * 64 + b % 2 * 32 + i, b / 2);
-  const uchar16 high = vload16(0, (__global const uchar *)p + 128 + t / 8 * 32 + i);
-  const uchar16 q = low | (high >> (uchar)(2 * b) & (uchar)3) << (uchar)4;
-  return block_half(p + 208) * (float)p[192 + t] * (convert_float16(q) - 32.0f);
-}
-#endif
-
 /* ---- rows decoded: CAST, GATHER_ROWS, and panels for matmul.cl ---- */
 
 typedef struct block_rows {
@@ -75,13 +33,6 @@ __kernel GROUP(1, 1) void rows(TENSOR(table), TENSOR(ids), TENSOR(y), const bloc
 }
 
 /* ---- QMATMUL: the kernels `dot_*` of matmul.cl with b decoded in registers ---- */
-
-typedef struct product {
-  long m, n, k, block;
-  long a_m, a_k, b_n, b_k, y_m, y_n, bias_n; /* bias_n < 0: none */
-  long count, dim[4], a[4], b[4], y[4];
-  long y_type;
-} product;
 
 __kernel GROUP(1, 1) void qdot(TENSOR(a), TENSOR(b), TENSOR(bias), TENSOR(y), const product t) {
   const long row = (long)get_global_id(0) * MR, first = (long)get_global_id(1) * t.block;
