@@ -36,6 +36,9 @@ typedef struct host_notice {
  * returns how many there were. */
 uint32_t host_notices(host_notice *out, uint32_t most);
 void host_forget_notices(void);
+/* |hears| is called for each notice, within it; NULL: nobody is. */
+typedef void host_hearer(const host_notice *notice);
+void host_on_notice(host_hearer *hears);
 
 /* Reports made by threads that are in no call of the suite's, and by all. */
 uint32_t host_foreign_reports(void);

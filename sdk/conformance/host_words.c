@@ -12,6 +12,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static host_notice notices[MOST_NOTICES];
+static host_hearer *hearer;
 static uint32_t n_notices, foreign, reports, log_lines;
 static const char *report_fault, *log_fault;
 
@@ -80,6 +81,14 @@ void host_hear_notice(void *ctx, uint64_t cookie, uint64_t value, forge_status s
   pthread_mutex_lock(&lock);
   if (n_notices < MOST_NOTICES) notices[n_notices] = (host_notice){cookie, value, status};
   n_notices++;
+  host_hearer *const hears = hearer;
+  pthread_mutex_unlock(&lock);
+  if (hears) hears(&(host_notice){cookie, value, status});
+}
+
+void host_on_notice(host_hearer *hears) {
+  pthread_mutex_lock(&lock);
+  hearer = hears;
   pthread_mutex_unlock(&lock);
 }
 

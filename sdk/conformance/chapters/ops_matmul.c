@@ -5,7 +5,12 @@
 
 /* ---- MATMUL: leading dims, then M, N, K ---- */
 
-static const sizes products[] = {{3, {64, 96, 288}}, {3, {1, 257, 512}}, {4, {3, 16, 33, 64}}};
+/* The last ones leave a part of a tile in every direction at once. */
+static const sizes products[] = {{3, {64, 96, 288}},
+                                 {3, {1, 257, 512}},
+                                 {4, {3, 16, 33, 64}},
+                                 {3, {67, 193, 301}},
+                                 {3, {18, 257, 130}}};
 static const sizes odd_products[] = {{3, {3, 5, 7}},    {3, {17, 31, 33}},   {3, {1, 127, 63}},
                                      {3, {65, 1, 257}}, {4, {3, 7, 17, 31}}, {3, {2, 3, 1025}}};
 static const sizes large_products[] = {{3, {65539, 3, 2}}, {3, {2, 65541, 3}},
@@ -56,7 +61,7 @@ static void matmul(op_call *c, const op_maker *m, const sizes *s, uint32_t varia
 
 /* ---- QMATMUL: leading dims of x, then M, N and K in blocks ---- */
 
-static const sizes blocks[] = {{3, {16, 64, 3}}, {3, {1, 257, 2}}};
+static const sizes blocks[] = {{3, {16, 64, 3}}, {3, {1, 257, 2}}, {3, {67, 129, 5}}};
 static const sizes odd_blocks[] = {
     {3, {3, 5, 1}}, {3, {1, 127, 2}}, {3, {17, 31, 3}}, {4, {3, 2, 5, 1}}};
 static const sizes large_blocks[] = {{3, {65539, 2, 1}}, {3, {1, 65541, 1}}, {3, {1, 2, 257}}};
@@ -90,7 +95,7 @@ static void qmatmul(op_call *c, const op_maker *m, const sizes *s, uint32_t vari
 
 /* ---- experts: T, E, N, K ---- */
 
-static const sizes experts[] = {{4, {33, 8, 64, 96}}};
+static const sizes experts[] = {{4, {33, 8, 64, 96}}, {4, {70, 3, 129, 133}}};
 static const sizes odd_experts[] = {
     {4, {5, 3, 7, 9}}, {4, {1, 2, 31, 33}}, {4, {40, 5, 17, 63}}, {4, {3, 1, 1, 257}}};
 static const sizes large_experts[] = {

@@ -1,6 +1,7 @@
 /* timelines.c -- counts that rise, waiting for them and hearing of them. Order between pieces of
  * work is in queues.c. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -286,6 +287,59 @@ static void unknown_flags(const void *arg) {
   rig_close(r);
 }
 
+/* ---- locks ---- */
+
+enum { ASKED_WITHIN = 20 }; /* seconds */
+static struct {
+  rig *r;
+  forge_tl *tl;
+  pthread_t thread;
+  atomic_bool begun, done;
+} asking;
+
+static void *ask(void *arg) {
+  forge_mem_out info = {.size = sizeof info};
+  const forge_mem_desc desc = {
+      .size = sizeof desc, .kind = FORGE_MEM_DEVICE, .bytes = 4096, .align = RIG_ALIGN};
+  forge_mem *mem = NULL;
+  work_value(asking.tl);
+  rig_expect(rig_table()->tl_wait(asking.tl, 0, 0), "tl_wait");
+  rig_expect(rig_table()->mem_alloc(rig_device(asking.r), &desc, &mem, &info), "mem_alloc");
+  rig_table()->mem_free(rig_device(asking.r), mem);
+  asking.done = true;
+  return arg;
+}
+
+static void await_answer(void) {
+  const double until = test_now() + ASKED_WITHIN * test_set.slow;
+  while (!asking.done && test_now() < until) usleep(1000);
+}
+
+static void ask_meanwhile(const host_notice *notice) {
+  if (notice->cookie != RIG_COOKIE + 1 || atomic_exchange(&asking.begun, true)) return;
+  CHECK(!pthread_create(&asking.thread, NULL, ask, NULL), "the suite has no thread");
+  await_answer();
+  CHECK(asking.done,
+        "while host->tl_notify() is under way, tl_query(), tl_wait(), mem_alloc() or mem_free() of "
+        "another thread gets no answer: a lock is held that it takes");
+}
+
+static void unlocked(const void *arg) {
+  (void)arg;
+  asking.r = rig_open();
+  asking.tl = work_timeline(asking.r, 0, RIG_COOKIE + 1);
+  host_on_notice(ask_meanwhile);
+  signal_value(asking.r, asking.tl, 1);
+  work_await(asking.tl, 1, "a signal whose notice takes a while");
+  await_answer();
+  CHECK(asking.begun, "a timeline that rose gave no notice within %d s", ASKED_WITHIN);
+  CHECK(asking.done, "tl_query() and others do not answer while host->tl_notify() is under way");
+  pthread_join(asking.thread, NULL);
+  rig_table()->tl_destroy(asking.tl); /* after which its notice has ended */
+  host_on_notice(NULL);
+  rig_close(asking.r);
+}
+
 void chapter_timelines(test_list *list) {
   TEST(list, "timelines.initial", begins, FB_T1);
   TEST(list, "timelines.never_falls", never_falls, FB_T1);
@@ -295,6 +349,7 @@ void chapter_timelines(test_list *list) {
   TEST_WITH(list, "timelines.wakes", wakes, NULL, 0, 15, FB_T2);
   TEST(list, "timelines.notices", notices, FB_T4);
   TEST(list, "timelines.no_false_notices", no_false_notices, FB_T4);
+  TEST(list, "timelines.unlocked", unlocked, FB_T13);
   TEST(list, "timelines.all_signals", all_signals, FB_T8);
   TEST(list, "timelines.queue_kinds", unknown_wishes, FB_T10);
   TEST(list, "timelines.unknown_flags", unknown_flags, FB_T10);
