@@ -5,7 +5,7 @@
 # libraries' symbols too), binds its own symbols to itself, leaves none undefined and carries the C++ runtime within, if it
 # needs one. It is put into FORGE_PLUGIN_DIR (default: the build folder), its manifest into backends.d there, as the core
 # expects them; so `--set backend_path=BUILD/backends.d` tries a plugin before it is installed. Installed they go to
-# lib/forge.
+# CMAKE_INSTALL_LIBDIR/forge, where Forge looks if it has the same prefix and was installed with the same CMAKE_INSTALL_LIBDIR.
 include(GNUInstallDirs)
 # A property, since functions are seen everywhere and variables are not.
 set_property(GLOBAL PROPERTY FORGE_PLUGIN_MAP ${CMAKE_CURRENT_LIST_DIR}/forgePlugin.map)
