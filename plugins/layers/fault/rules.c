@@ -103,8 +103,9 @@ static bool parse_status(const char *s, forge_status *out) {
       FORGE_STATUS_MAP(STATUS)
 #undef STATUS
   };
-  for (size_t i = 1; i < KIT_COUNT(all); i++) {
+  for (size_t i = 0; i < KIT_COUNT(all); i++) {
     *out = all[i].status;
+    if (!*out) continue; /* OK would change nothing */
     if (!strcmp(s, all[i].name) || !strcmp(s, all[i].name + 2)) return true;
   }
   return false;
