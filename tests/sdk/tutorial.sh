@@ -1,7 +1,8 @@
 #!/bin/sh
 # tutorial.sh SOURCE: docs/tutorial.md, command by command, in an empty folder and with an installed Forge only. A ```text block
-# holds lines that the commands before it print; numbers in them may differ, but not those of a level. "```sh setup" blocks, which install Forge, are
-# left out: the fixture did that. Afterwards the backend that was made is held to what the page says of it.
+# holds lines that the commands before it print; numbers in them may differ, but not those of a level. "```sh setup" blocks,
+# which install Forge, are left out: the fixture did that. Afterwards the backend that was made is held to what the page
+# says of it.
 set -eu
 source=$1
 work=$(mktemp -d)
