@@ -140,12 +140,6 @@ const rig_last_call *rig_last(void) { return &last; }
 
 const char *rig_words(void) { return last.msg[0] ? last.msg : "(the plugin said nothing)"; }
 
-void plugin_forget_times(void) {
-  pthread_mutex_lock(&lock);
-  n_times = 0;
-  pthread_mutex_unlock(&lock);
-}
-
 unsigned plugin_times(plugin_time *out, unsigned most) {
   pthread_mutex_lock(&lock);
   for (unsigned i = 0; i < n_times && i < most; i++) out[i] = times[i];

@@ -40,6 +40,5 @@ typedef struct plugin_time {
   unsigned calls;
 } plugin_time;
 unsigned plugin_times(plugin_time *out, unsigned most);
-void plugin_forget_times(void);
 
 #endif

@@ -57,8 +57,9 @@ static void copies(const void *arg) {
   const forge_copy move = {.kind = FORGE_COPY_ON_DEVICE,
                            .src = {mem, FAR + 512, BYTES},
                            .dst = {mem, FAR + 65536, BYTES}};
-  const forge_copy fill = {
-      .kind = FORGE_COPY_FILL, .dst = {mem, FAR + 131072, BYTES}, .pattern = 0x33};
+  const forge_copy fill = {.kind = FORGE_COPY_FILL,
+                           .dst = {mem, FAR + 131072, BYTES},
+                           .pattern = UINT64_C(0x3333333333333333)};
   put(r, mem, 65536, 0x44);
   put(r, mem, 131072, 0x44);
   rig_expect(rig_copy(r, &move, 1), "copy on the device");

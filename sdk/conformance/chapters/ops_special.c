@@ -163,6 +163,46 @@ static void whole_numbers(const void *arg) {
   case_end(&run);
 }
 
+/* ---- MATMUL ---- */
+
+/* A NaN spoils its row, zero times infinity is a NaN, and nothing else is touched. */
+static void product(const void *arg) {
+  const forge_attr_matmul attr = {0, 0};
+  const int64_t a[] = {19, 37}, b[] = {37, 21}, y[] = {19, 21};
+  case_run run = case_begin("special values");
+  (void)arg;
+  op_call c = {.op = FORGE_OP_MATMUL, .n_in = 3, .n_out = 1};
+  CALL_ATTR(&c, attr);
+  c.in[0] = call_random(&c, FORGE_F32, 2, a, 1, -1.0, 1.0);
+  c.in[1] = call_random(&c, FORGE_F32, 2, b, 2, -1.0, 1.0);
+  c.out[0] = rig_make(FORGE_F32, 2, y);
+  rig_set(c.in[0], 18 * 37 + 36, NAN);
+  for (int64_t k = 0; k < 37; k++) rig_set(c.in[0], 3 * 37 + k, 0.0);
+  rig_set(c.in[1], 36 * 21 + 20, INFINITY);
+  case_check(&run, &c);
+  call_free(&c);
+  case_end(&run);
+}
+
+/* Halves below 2^-14 are numbers too: times a large one they count. */
+static void small_halves(const void *arg) {
+  const forge_attr_matmul attr = {0, 0};
+  const int64_t a[] = {5, 35}, b[] = {35, 18}, y[] = {5, 18};
+  case_run run = case_begin("denormal halves");
+  (void)arg;
+  for (int side = 0; side < 2; side++) {
+    op_call c = {.op = FORGE_OP_MATMUL, .n_in = 3, .n_out = 1};
+    CALL_ATTR(&c, attr);
+    const double tiny = 0x1p-15, large = 1000.0;
+    c.in[0] = call_random(&c, FORGE_F16, 2, a, 1, 0.0, side ? large : tiny);
+    c.in[1] = call_random(&c, FORGE_F16, 2, b, 2, 0.0, side ? tiny : large);
+    c.out[0] = rig_make(FORGE_F32, 2, y);
+    case_check(&run, &c);
+    call_free(&c);
+  }
+  case_end(&run);
+}
+
 /* ---- more elements than 65535 groups of 256 have ---- */
 
 static void huge(const void *arg) {
@@ -196,6 +236,8 @@ void chapter_ops_special(test_list *list) {
   TEST(list, "op.CAST.half_f32.special", widen, FB_S7);
   TEST(list, "op.CAST.f32_half.special", narrow, FB_S7);
   TEST(list, "op.CAST.float_integer.special", whole_numbers, FB_S5);
+  TEST(list, "op.MATMUL.f32.special", product, FB_S5);
+  TEST(list, "op.MATMUL.f16.denormal", small_halves, FB_S1);
   TEST(list, "op.COPY_STRIDED.i8.huge", huge, FB_S1);
   TEST_OF(list, "op.FILL.i8.huge", huge, &yes, FB_S1);
 }
