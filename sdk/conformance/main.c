@@ -52,6 +52,7 @@ static bool wanted(const options *o, const test_case *t) {
 
 static bool collect(const options *o, const test_list *tests, results *all) {
   all->result = calloc(tests->n ? tests->n : 1, sizeof *all->result);
+  all->whole = !o->n_filters;
   for (size_t i = 0; all->result && i < tests->n; i++)
     if (wanted(o, &tests->test[i])) all->result[all->n++] = (result){.test = &tests->test[i]};
   if (all->n) return true;

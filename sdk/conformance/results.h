@@ -56,6 +56,7 @@ typedef struct facts {
 typedef struct results {
   result *result;
   size_t n;
+  bool whole; /* no test was left out by a filter */
   facts facts;
   double seconds;
 } results;
@@ -73,7 +74,7 @@ typedef struct level {
   unsigned primitives, composites;         /* declared: some test of the op was not `unsupported` */
   unsigned all_primitives, all_composites; /* there are */
   bool asked;                              /* tests of ops were run */
-  bool complete; /* every primitive is declared and no test of one failed */
+  bool complete; /* all tests ran, none failed, and every primitive is declared */
 } level;
 level results_level(const results *all);
 /* The sentence of the summary. */

@@ -193,7 +193,6 @@ bool runner_run(results *all, unsigned jobs, runner_heard *heard, void *ctx) {
   const double began = test_now();
   signal(SIGINT, on_interrupt);
   signal(SIGTERM, on_interrupt);
-  signal(SIGCHLD, SIG_DFL); /* who ignores it is not told how a child ended */
   for (unsigned i = 0; well && i < jobs; i++) w.child[i].stage = &stages[i];
   well = well && run_those(&w, all, false, heard, ctx) && run_those(&w, all, true, heard, ctx);
   if (w.child) kill_all(&w);

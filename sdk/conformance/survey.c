@@ -57,8 +57,7 @@ static void wait_for(pid_t child, facts *f) {
   const double began = test_now();
   while (waitpid(child, &status, WNOHANG) == 0) {
     if (test_now() - began > LIMIT * test_set.slow) {
-      kill(child, SIGKILL);
-      waitpid(child, &status, 0);
+      kill(child, SIGKILL); /* not waited for: a hanging driver does not let it go */
       snprintf(f->trouble, sizeof f->trouble, "loading and probing it does not end within %.0f s",
                LIMIT * test_set.slow);
       return;
@@ -74,6 +73,7 @@ static void wait_for(pid_t child, facts *f) {
 void runner_survey(facts *out) {
   facts *shared = runner_share(sizeof *shared);
   memset(out, 0, sizeof *out);
+  signal(SIGCHLD, SIG_DFL); /* who ignores it is not told how a child ended */
   fflush(NULL);
   const pid_t child = shared ? fork() : -1;
   if (child == 0) {
