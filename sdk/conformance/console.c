@@ -87,6 +87,7 @@ void console_finish(console *c, const results *all) {
   for (int v = 0; v < VERDICT_COUNT; v++)
     if (results_count(all, (verdict)v) || v == VERDICT_PASS || v == VERDICT_FAIL)
       printf("%zu %s%s", results_count(all, (verdict)v), verdict_word((verdict)v), ", ");
+  if (results_done(all) < all->n) printf("%zu not reached, ", all->n - results_done(all));
   printf("%.1f s\n", all->seconds);
   const level l = results_level(all);
   results_level_text(&l, text, sizeof text);
