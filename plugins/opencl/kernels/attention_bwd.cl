@@ -110,6 +110,30 @@ __kernel GROUP(TEAM, 1) void queries(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse
     KEEP(dq, sum + r * a.width, AT(dq, b, first + r, head));
 }
 
+/* Adds columns c.. of |n| rows of q and dy to the sums of R keys. */
+inline void add_queries(const backward a, int n, long c, __global const char *q, long q_at,
+                        __global const char *dy, long dy_at, __local const float *weight,
+                        __local const float *slope, __local float *sum_k, __local float *sum_v) {
+  float16 sk[R], sv[R], x, z;
+  for (int r = 0; r < R; r++) {
+    sk[r] = vload16(0, sum_k + r * a.width + c);
+    sv[r] = vload16(0, sum_v + r * a.width + c);
+  }
+  for (int i = 0; i < n; i++) {
+    TAKE(q, q_at + i * a.q[1], c, x);
+    TAKE(dy, dy_at + i * a.dy[1], c, z);
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+      sk[r] = fma(slope[r * BLOCK + i], x, sk[r]);
+      sv[r] = fma(weight[r * BLOCK + i], z, sv[r]);
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    vstore16(sk[r], 0, sum_k + r * a.width + c);
+    vstore16(sv[r], 0, sum_v + r * a.width + c);
+  }
+}
+
 /* |memory|: rows of k, v, dk and dv [4][R][width], then p and ds [2][R][BLOCK]. */
 __kernel GROUP(TEAM, 1) void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), TENSOR(dy),
                                   TENSOR(c), TENSOR(dk), TENSOR(dv), const backward a,
@@ -149,26 +173,9 @@ __kernel GROUP(TEAM, 1) void keys(TENSOR(q), TENSOR(k), TENSOR(v), TENSOR(lse), 
       }
     }
     ALL_HERE;
-    for (long c = 16 * me; c < a.width; c += 16 * team) {
-      float16 sk[R], sv[R], x, z;
-      for (int r = 0; r < R; r++) {
-        sk[r] = vload16(0, sum_k + r * a.width + c);
-        sv[r] = vload16(0, sum_v + r * a.width + c);
-      }
-      for (int i = 0; i < n; i++) {
-        TAKE(BASE(q), AT(q, b, block + i, head), c, x);
-        TAKE(BASE(dy), AT(dy, b, block + i, head), c, z);
-#pragma unroll
-        for (int r = 0; r < R; r++) {
-          sk[r] = fma(slope[r * BLOCK + i], x, sk[r]);
-          sv[r] = fma(weight[r * BLOCK + i], z, sv[r]);
-        }
-      }
-      for (int r = 0; r < R; r++) {
-        vstore16(sk[r], 0, sum_k + r * a.width + c);
-        vstore16(sv[r], 0, sum_v + r * a.width + c);
-      }
-    }
+    for (long c = 16 * me; c < a.width; c += 16 * team)
+      add_queries(a, n, c, BASE(q), AT(q, b, block, head), BASE(dy), AT(dy, b, block, head), weight,
+                  slope, sum_k, sum_v);
     ALL_HERE;
   }
   for (int r = 0; r < R && first + r < a.keys; r++) {

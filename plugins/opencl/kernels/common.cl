@@ -194,8 +194,8 @@ inline void find_product(const product *t, long i, long *a, long *b, long *y) {
 }
 
 /* Element (i, j) of the product at |y|. */
-inline void put_product(const product *t, __global const char *bias, __global char *y, long i, long j,
-                        float v) {
+inline void put_product(const product *t, __global const char *bias, __global char *y, long i,
+                        long j, float v) {
   if (t->bias_n >= 0) v += ((__global const float *)bias)[j * t->bias_n];
   const long at = i * t->y_m + j * t->y_n;
   if (t->y_type == F32) STORE(1, y, at, v);

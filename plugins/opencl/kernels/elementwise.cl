@@ -1,5 +1,6 @@
-/* elementwise.cl -- an element of the output per work-item. -DX: type of what is read, -DY: of what
- * is written, -DOP_..: which kernels, since some drivers compile all there are. Each kernel is there twice: for tensors without gaps (_dense) and for any strides. */
+/* elementwise.cl -- an element of the output per work-item. -DX: type of what is read, -DY: of
+ * what is written, -DOP_..: which kernels, since some drivers compile all there are. Each kernel
+ * is there twice: for tensors without gaps (_dense) and for any strides. */
 
 #define AT_DENSE(k) i
 #define AT_ND(k)    nd_at(&s, k, i)

@@ -1,7 +1,7 @@
 /* encode.cl -- block types written, a block per work-item. -DX: type of what is read, -DBLOCK:
  * number of the block type. For each group of elements several scales are tried; for each, the
- * elements are rounded and the scale (and offset) that fits the rounded ones best follows from least
- * squares, weighted so that large elements count more. The best by that measure stays. */
+ * elements are rounded and the scale (and offset) that fits the rounded ones best follows from
+ * least squares, weighted so that large elements count more. The best by that measure stays. */
 
 #if BLOCK == 16 || BLOCK == 17 /* Q8_0, Q4_0 */
 #define ELEMS 32

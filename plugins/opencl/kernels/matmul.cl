@@ -57,7 +57,7 @@ typedef struct place {
       for (int r = 0; r < rows; r++)                                                               \
         for (int c = 0; c < 4; c++)                                                                \
           if (p.row + r < t.m && j + c < p.end)                                                    \
-            put_product(&t, p.bias, p.y, p.row + r, j + c, sum16(s[r][c]));                                \
+            put_product(&t, p.bias, p.y, p.row + r, j + c, sum16(s[r][c]));                        \
     }                                                                                              \
   }
 
@@ -90,7 +90,7 @@ typedef struct place {
           float v[16];                                                                             \
           vstore16(s[r][c], 0, v);                                                                 \
           for (int l = 0; l < 16 && j + 16 * c + l < p.end && p.row + r < t.m; l++)                \
-            put_product(&t, p.bias, p.y, p.row + r, j + 16 * c + l, v[l]);                                 \
+            put_product(&t, p.bias, p.y, p.row + r, j + 16 * c + l, v[l]);                         \
         }                                                                                          \
     }                                                                                              \
   }

@@ -1,5 +1,5 @@
-/* random.cl -- RNG_PHILOX: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011). A work-item makes the
- * four elements of one counter. */
+/* random.cl -- RNG_PHILOX: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011). A work-item makes
+ * the four elements of one counter. */
 
 inline uint4 philox(uint4 c, uint2 k) {
   for (int round = 0; round < 10; round++) {
@@ -27,8 +27,8 @@ inline float4 numbers(int kind, uint4 w, float a, float b) {
   return a + b * (float4)(normal_pair(w.x, w.y), normal_pair(w.z, w.w));
 }
 
-/* |columns| elements in each row numbered from 0; rows walks y (0) and, if there are keys, them (1).
- * Without keys all of y is one row, of elements walked by |all|. */
+/* |columns| elements in each row numbered from 0; rows walks y (0) and, if there are keys, them
+ * (1). Without keys all of y is one row, of elements walked by |all|. */
 __kernel void random(const nd rows, const nd all, const long columns, const int kind,
                      const int stream, const float a, const float b, const int key0, const int key1,
                      const int offset, const long y_step, const long key_step, TENSOR(y),

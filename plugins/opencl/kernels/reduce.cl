@@ -1,19 +1,20 @@
-/* reduce.cl -- REDUCE SOFTMAX TOPK. Work-groups of WG items; each item takes every WG-th element, a
- * tree joins the items, so the order of a sum is fixed by the extents alone. -DX, -DY: types; -DOP_..: which kernels. */
+/* reduce.cl -- REDUCE SOFTMAX TOPK. Work-groups of WG items; each item takes every WG-th element,
+ * a tree joins the items, so the order of a sum is fixed by the extents alone. -DX, -DY: types;
+ * -DOP_..: which kernels. */
 
 #define MAX_OF(a, b) ((a) > (b) || (a) != (a) ? (a) : (b)) /* a NaN stays one */
 
 /* Joins what the items of the group hold; all read the result. Uses the variables s and t. */
 #define TREE(JOIN)                                                                                 \
   barrier(CLK_LOCAL_MEM_FENCE);                                                                    \
-  for (int apart = WG / 2; apart > 0; apart /= 2) {                                                   \
-    if (t < apart) s[t] = JOIN(s[t], s[t + apart]);                                                  \
+  for (int apart = WG / 2; apart > 0; apart /= 2) {                                                \
+    if (t < apart) s[t] = JOIN(s[t], s[t + apart]);                                                \
     barrier(CLK_LOCAL_MEM_FENCE);                                                                  \
   }
 #define SUM_OF(a, b) ((a) + (b))
 #define EITHER(a, b) (kind == MAX ? MAX_OF(a, b) : SUM_OF(a, b))
 
-/* ---- REDUCE: walk |kept| gives y (0) and the start in x (1), walk |gone| the elements joined ---- */
+/* ---- REDUCE: walk |kept| gives y (0) and the start in x (1), |gone| the elements joined ---- */
 
 #ifdef OP_REDUCE
 enum { SUM = 1, MAX = 2, ARGMAX = 3, MEAN = 4 };
