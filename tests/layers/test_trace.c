@@ -252,8 +252,8 @@ static void per_op_gives_each_op_its_slice_and_the_same_result(void **state) {
   assert_int_not_equal(number(first, "tid"), number(whole, "tid"));
   assert_true(number(first, "ts") >= number(whole, "ts"));
   assert_true(number(second, "ts") >= number(first, "ts") + number(first, "dur") - 0.002);
-  assert_true(number(second, "ts") + number(second, "dur") <=
-              number(whole, "ts") + number(whole, "dur") + 50);
+  /* Its end is heard of on a timeline of its own, in no fixed order with the program's. */
+  assert_true(number(second, "ts") <= number(whole, "ts") + number(whole, "dur"));
   const json_t *note = find(root, "i", NULL, 0, 0);
   assert_non_null(strstr(word(note, "name"), "submitted alone"));
   check_slices(root);
