@@ -149,13 +149,22 @@ static int print_json(const char *name, const char *dir) {
   return CLI_OK;
 }
 
+/* A path as a shell takes it: |quote| goes before it and behind it. */
+static const char *quote_for(const char *path) {
+  const size_t plain = strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "_./+=:,@%-");
+  return !path[plain] ? "" : strchr(path, '\'') ? "\"" : "'";
+}
+
 static int print_next(const char *name, const char *dir) {
   char up[PATH_MAX], prefix[PATH_MAX] = "";
   if (beside("..", up) && !realpath(up, prefix)) *prefix = 0;
+  const char *q = quote_for(dir), *p = quote_for(prefix);
   printf("Backend %s lies in %s. Next:\n\n", name, dir);
-  printf("  cmake -S %s -B %s/build -DCMAKE_PREFIX_PATH=%s\n", dir, dir, prefix);
-  printf("  cmake --build %s/build\n", dir);
-  printf("  forge plugin check %s/build/backends.d/%s.ini\n\n", dir, name);
+  printf("  cmake -S %s%s%s -B %s%s/build%s -DCMAKE_PREFIX_PATH=%s%s%s\n", q, dir, q, q, dir, q, p,
+         prefix, p);
+  printf("  cmake --build %s%s/build%s\n", q, dir, q);
+  printf("  forge plugin check %s%s/build/backends.d/%s.ini%s\n\n", q, dir, name, q);
   printf("%s/README.md goes on from there.\n", dir);
   return CLI_OK;
 }

@@ -34,7 +34,10 @@ const char *plugin_trouble(void) {
   void *library = dlopen(test_set.library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!library) return dlerror();
   *(void **)&entry = dlsym(library, "forge_backend_entry_v1");
-  return entry ? NULL : "the library has no forge_backend_entry_v1";
+  if (entry) return NULL;
+  return dlsym(library, "forge_layer_entry_v1") ? "the library is a layer, and this suite is for "
+                                                  "backends; forge lint looks at its file"
+                                                : "the library has no forge_backend_entry_v1";
 }
 
 plugin_entry *plugin_find_entry(void) {

@@ -10,6 +10,7 @@
 #define PORTABLE FORGE_TEST_BUILD_DIR "/lib/forge/forge-cpu-portable.so"
 #define MANIFEST FORGE_TEST_BUILD_DIR "/lib/forge/backends.d/cpu.ini"
 #define LIBFORGE FORGE_TEST_BUILD_DIR "/lib/libforge.so"
+#define LAYER FORGE_TEST_BUILD_DIR "/lib/forge/forge-layer-trace.so"
 
 static char said[1 << 20];
 
@@ -58,6 +59,8 @@ static void files_that_are_no_plugin_are_told_apart(void **state) {
   says("line 1");
   assert_int_equal(suite(LIBFORGE), 3);
   says("no forge_backend_entry_v1");
+  assert_int_equal(suite(LAYER), 3);
+  says("is a layer");
   assert_int_equal(suite("/proc/self/exe"), 3);
 }
 

@@ -10,3 +10,7 @@ export FORGE_BACKEND_PATH="$build/backends.d:$FORGE_PREFIX/lib/forge/backends.d"
 export XDG_CACHE_HOME="$build/cache" POCL_CACHE_DIR="$build/pocl" HOME="$build"
 mkdir -p "$XDG_CACHE_HOME" "$POCL_CACHE_DIR"
 unset FORGE_CONFIG XDG_CONFIG_HOME XDG_DATA_HOME OCL_ICD_VENDORS || true
+need_device() { # skips, with the plugin's words, where OpenCL gives no device
+  "$FORGE_PREFIX/bin/forge" devices 2>/dev/null | grep -q '^ *opencl:' && return
+  skip "no OpenCL device: $("$FORGE_PREFIX/bin/forge" generate none --prompt x --device opencl:0 2>&1 | tail -1)"
+}

@@ -3,6 +3,7 @@
 # devices, and training follows the CPU's losses.
 set -eu
 . "$(dirname "$0")/common.sh"
+need_device
 data=$FORGE_TEST_DATA/models/stories260K
 expected=$FORGE_TEST_DATA/reference/stories260K_greedy200.expected.txt
 [ -e "$data/stories260K.bin" ] || skip "no models in $FORGE_TEST_DATA"
