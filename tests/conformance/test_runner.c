@@ -10,7 +10,7 @@
 #define PORTABLE FORGE_TEST_BUILD_DIR "/lib/forge/forge-cpu-portable.so"
 #define MANIFEST FORGE_TEST_BUILD_DIR "/lib/forge/backends.d/cpu.ini"
 #define LIBFORGE FORGE_TEST_BUILD_DIR "/lib/libforge.so"
-#define LAYER FORGE_TEST_BUILD_DIR "/lib/forge/forge-layer-trace.so"
+#define LAYER    FORGE_TEST_BUILD_DIR "/lib/forge/forge-layer-trace.so"
 
 static char said[1 << 20];
 
