@@ -1,13 +1,14 @@
 #!/bin/sh
-# conformance.sh BUILD NAME DEVICES OPTIONS [FILTER..]: the suite on PoCL. DEVICES is for POCL_DEVICES, "" the usual ones; OPTIONS
-# are the plugin's, "key=value .."; no FILTER: all of it. NAME tells reports and caches of several apart.
+# conformance.sh BUILD NAME DEVICES OPTIONS [FILTER..]: the suite on PoCL. DEVICES is for POCL_DEVICES, - the usual ones; OPTIONS
+# are the plugin's, "key=value ..", - none; no FILTER: all of it. NAME tells reports and caches of several apart.
 set -eu
 . "$(dirname "$0")/common.sh"
 ledger=$(dirname "$0")/pocl.ini
 name=$2
-[ -z "$3" ] || export POCL_DEVICES="$3"
+[ "$3" = - ] || export POCL_DEVICES="$3"
 export POCL_CACHE_DIR="$build/pocl-$name"
 options=
+[ "$4" != - ] || set -- "$1" "$2" "$3" ""
 for option in $4; do options="$options -o $option"; done
 shift 4
 mkdir -p "$POCL_CACHE_DIR"
