@@ -8,8 +8,7 @@ name=$2
 [ "$3" = - ] || export POCL_DEVICES="$3"
 export POCL_CACHE_DIR="$build/pocl-$name"
 options=
-[ "$4" != - ] || set -- "$1" "$2" "$3" ""
-for option in $4; do options="$options -o $option"; done
+for option in ${4#-}; do options="$options -o $option"; done
 shift 4
 mkdir -p "$POCL_CACHE_DIR"
 filters=
