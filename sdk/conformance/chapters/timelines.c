@@ -289,7 +289,7 @@ static void unknown_flags(const void *arg) {
 
 /* ---- locks ---- */
 
-enum { ASKED_WITHIN = 20 }; /* seconds */
+enum { ASKED_WITHIN = 10 }; /* seconds */
 static struct {
   rig *r;
   forge_tl *tl;

@@ -34,8 +34,11 @@ static worker workers[QUEUES];
 static pthread_mutex_t workers_lock = PTHREAD_MUTEX_INITIALIZER;
 static later_wrong wrong;
 
+/* Work that was called done rests longest: on a busy machine too it is looked at before it begins.
+ */
 static void rest_a_while(void) {
-  nanosleep(&(struct timespec){.tv_nsec = DELAY_MS * 1000000L}, NULL);
+  const long ms = wrong.signals_first ? 20 * DELAY_MS : DELAY_MS;
+  nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
 }
 
 static void signal_points(const job *j, forge_queue *queue) {
