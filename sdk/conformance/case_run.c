@@ -92,7 +92,8 @@ static double largest_of(uint8_t dtype) {
 static double rounded(uint8_t dtype, double want) {
   if (dtype == FORGE_F32) return (double)(float)want;
   uint8_t bytes[8] = {0};
-  rig_tensor t = {.t = {.dtype = dtype}, .data = bytes, .bytes = 8};
+  rig_tensor t = {.data = bytes, .bytes = sizeof bytes};
+  t.t.dtype = dtype;
   rig_set(&t, 0, want);
   return rig_get(&t, 0);
 }
@@ -112,7 +113,7 @@ static bool agrees(uint8_t dtype, double got, double want, double limit) {
 
 static const char *index_words(const rig_tensor *t, int64_t i) {
   static char text[120];
-  int64_t index[FORGE_MAX_RANK], n = 0;
+  int64_t index[FORGE_MAX_RANK] = {0}, n = 0;
   for (int k = t->t.rank - 1; k >= 0; k--) {
     index[k] = i % t->t.dim[k];
     i /= t->t.dim[k];

@@ -14,7 +14,7 @@ static json_t *text(const char *s) {
   if (j) return j;
   char safe[1024];
   size_t n = 0;
-  for (; s[n] && n < sizeof safe - 1; n++) safe[n] = s[n] & 0x80 ? '?' : s[n];
+  for (; n < sizeof safe - 1 && s[n]; n++) safe[n] = s[n] & 0x80 ? '?' : s[n];
   safe[n] = 0;
   return json_string(safe);
 }

@@ -32,7 +32,7 @@ static const char *const *lend_options(const char *const *options) {
   const char *copy[RIG_MOST_OPTIONS + 1] = {NULL};
   unsigned n = 0;
   if (!options) return NULL;
-  for (; options[n] && n < RIG_MOST_OPTIONS; n++) {
+  for (; n < RIG_MOST_OPTIONS && options[n]; n++) {
     size_t bytes = 1;
     while (options[n][bytes - 1]) bytes++;
     copy[n] = borrow(options[n], bytes);

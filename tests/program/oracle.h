@@ -1,5 +1,6 @@
-/* oracle.h -- a builder's list executed op by op in double precision (sdk/conformance/oracle/ref64.h). What the
- * tests of gradients and expansions measure against: no rounding to types, no plan, no device. */
+/* oracle.h -- a builder's list executed op by op in double precision
+ * (sdk/conformance/oracle/ref64.h). What the tests of gradients and expansions measure against: no
+ * rounding to types, no plan, no device. */
 #ifndef FORGE_TESTS_ORACLE_H
 #define FORGE_TESTS_ORACLE_H
 
