@@ -124,7 +124,7 @@ static double rope_scale(const op_call *c, int64_t i) {
   const forge_attr_rope *a = &c->attr.rope;
   const ref *x = now.in[0];
   const int64_t d = ref_columns(x), row = i / d * d, column = i % d, half = a->n_rot / 2;
-  if (column >= a->n_rot) return 0.0;
+  if (column >= a->n_rot || !half) return 0.0;
   const bool near = a->flags & FORGE_ROPE_INTERLEAVED;
   const int64_t pair = near ? column / 2 : column % half,
                 other = near ? column ^ 1 : (column + half) % a->n_rot;

@@ -17,8 +17,6 @@
 #include "host.h"
 #include "test.h"
 
-extern char **environ;
-
 static uint32_t entries(const char *folder) {
   uint32_t n = 0;
   DIR *d = opendir(folder);

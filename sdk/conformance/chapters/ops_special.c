@@ -111,8 +111,8 @@ static void widen(const void *arg) {
   const int64_t n = 65536;
   case_run run = case_begin("every half");
   (void)arg;
-  for (uint8_t type = FORGE_F16; type <= FORGE_BF16; type++) {
-    rig_tensor *h = rig_make(type, 1, &n);
+  for (uint32_t type = FORGE_F16; type <= FORGE_BF16; type++) {
+    rig_tensor *h = rig_make((uint8_t)type, 1, &n);
     for (int64_t i = 0; i < n; i++) memcpy(h->data + 2 * i, &(uint16_t){(uint16_t)i}, 2);
     check_cast(&run, h, FORGE_F32);
     check_cast(&run, h, FORGE_I32);
@@ -125,9 +125,9 @@ static void widen(const void *arg) {
 static void narrow(const void *arg) {
   case_run run = case_begin("rounding");
   (void)arg;
-  for (uint8_t type = FORGE_F16; type <= FORGE_BF16; type++) {
+  for (uint32_t type = FORGE_F16; type <= FORGE_BF16; type++) {
     const int64_t halves = type == FORGE_F16 ? 31744 : 32640, n = 4 * halves;
-    rig_tensor *h = rig_make(type, 1, (int64_t[]){65536}), *f = rig_make(FORGE_F32, 1, &n);
+    rig_tensor *h = rig_make((uint8_t)type, 1, (int64_t[]){65536}), *f = rig_make(FORGE_F32, 1, &n);
     for (int64_t i = 0; i < 65536; i++) memcpy(h->data + 2 * i, &(uint16_t){(uint16_t)i}, 2);
     for (int64_t i = 0; i < halves; i++) {
       const double a = rig_get(h, i), b = i + 1 < halves ? rig_get(h, i + 1) : a * 1.0005;
