@@ -79,11 +79,27 @@ typedef struct forge_hello {
 
 enum { FORGE_SANITIZER_NONE = 0, FORGE_SANITIZER_ADDRESS = 1, FORGE_SANITIZER_THREAD = 2 };
 
+/* What this is being compiled with, for the reply: gcc says it by a macro, clang by a feature. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FORGE_SANITIZER_BUILT FORGE_SANITIZER_ADDRESS
+#elif defined(__SANITIZE_THREAD__)
+#define FORGE_SANITIZER_BUILT FORGE_SANITIZER_THREAD
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FORGE_SANITIZER_BUILT FORGE_SANITIZER_ADDRESS
+#elif __has_feature(thread_sanitizer)
+#define FORGE_SANITIZER_BUILT FORGE_SANITIZER_THREAD
+#endif
+#endif
+#ifndef FORGE_SANITIZER_BUILT
+#define FORGE_SANITIZER_BUILT FORGE_SANITIZER_NONE
+#endif
+
 /* Backend to core. The struct is zeroed and |size| set before the call. Strings live for ever. */
 typedef struct forge_reply {
   uint32_t size, minor_min, minor_max,
-      sanitizer;      /* minors this backend speaks; FORGE_SANITIZER_* it was built with */
-  uint64_t layout_id; /* FORGE_LAYOUT_ID as the backend was compiled */
+      sanitizer;                       /* minors this backend speaks; FORGE_SANITIZER_BUILT */
+  uint64_t layout_id;                  /* FORGE_LAYOUT_ID as the backend was compiled */
   const char *name, *vendor, *version; /* name as in the manifest */
   const struct forge_backend_v1 *table;
 } forge_reply;

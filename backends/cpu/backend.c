@@ -156,20 +156,12 @@ static const forge_backend_v1 table = {
     .copy = cpu_copy,
 };
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZER FORGE_SANITIZER_ADDRESS
-#elif defined(__SANITIZE_THREAD__)
-#define SANITIZER FORGE_SANITIZER_THREAD
-#else
-#define SANITIZER FORGE_SANITIZER_NONE
-#endif
-
 FORGE_BACKEND_ENTRY forge_status forge_backend_entry_v1(const forge_hello *hello,
                                                         forge_reply *reply) {
   cpu_host = hello->host;
   reply->minor_min = 0;
   reply->minor_max = FORGE_ABI_MINOR;
-  reply->sanitizer = SANITIZER;
+  reply->sanitizer = FORGE_SANITIZER_BUILT;
   reply->layout_id = FORGE_LAYOUT_ID;
   reply->name = "cpu";
   reply->vendor = "forge";

@@ -82,24 +82,9 @@ static forge_status check_versions(const forge_reply *r) {
   return check_layout(r);
 }
 
-static uint32_t own_sanitizer(void) {
-#if defined(__SANITIZE_ADDRESS__)
-  return FORGE_SANITIZER_ADDRESS;
-#elif defined(__SANITIZE_THREAD__)
-  return FORGE_SANITIZER_THREAD;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-  return FORGE_SANITIZER_ADDRESS;
-#elif __has_feature(thread_sanitizer)
-  return FORGE_SANITIZER_THREAD;
-#endif
-#endif
-  return FORGE_SANITIZER_NONE;
-}
-
 static forge_status check_sanitizer(uint32_t theirs) {
   static const char *const names[] = {"no sanitizer", "AddressSanitizer", "ThreadSanitizer"};
-  const uint32_t ours = own_sanitizer();
+  const uint32_t ours = FORGE_SANITIZER_BUILT;
   if (theirs == FORGE_SANITIZER_NONE || theirs == ours) return FORGE_OK;
   return FAIL(FORGE_E_ABI, "it was built with %s, this core with %s; build both alike",
               theirs < COUNT_OF(names) ? names[theirs] : "an unknown sanitizer", names[ours]);

@@ -33,10 +33,11 @@ static forge_status check_hash(const char *path, const char *want) {
 
 static int open_flags(const manifest *m) {
   int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
-#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  if (m->deepbind) flags |= RTLD_DEEPBIND;
+#if defined(RTLD_DEEPBIND)
+  /* A sanitizer must stay the one in front. */
+  if (m->deepbind && FORGE_SANITIZER_BUILT == FORGE_SANITIZER_NONE) flags |= RTLD_DEEPBIND;
 #else
-  (void)m; /* a sanitizer must stay the one in front */
+  (void)m;
 #endif
   return flags;
 }

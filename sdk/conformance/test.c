@@ -148,9 +148,6 @@ static void on_exit_called(void) {
   if (!spoken && getpid() == own_process) test_stage->exited = 1;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static void watch_faults(void) {} /* the sanitizer says more */
-#else
 /* Tells a read of borrowed memory from other accidents; those are left to end the process. */
 static void on_fault(int number, siginfo_t *info, void *context) {
   (void)context;
@@ -177,13 +174,12 @@ static void watch_faults(void) {
   sigaction(SIGSEGV, &act, NULL);
   sigaction(SIGBUS, &act, NULL);
 }
-#endif
 
 void test_run_child(const test_case *test, int fd) {
   ear = fd;
   own_process = getpid();
   atexit(on_exit_called);
-  watch_faults();
+  if (FORGE_SANITIZER_BUILT == FORGE_SANITIZER_NONE) watch_faults(); /* a sanitizer says more */
   test->body(test->arg);
   test_at("after the test, in shutdown()");
   plugin_shutdown();

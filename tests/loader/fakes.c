@@ -110,8 +110,8 @@ static void apply_defect(forge_reply *reply) {
 #elif defined(FAKE_STATIC_TLS)
   big[0] = 1;
 #elif defined(FAKE_SANITIZER)
-  reply->sanitizer =
-      SANITIZER == FORGE_SANITIZER_THREAD ? FORGE_SANITIZER_ADDRESS : FORGE_SANITIZER_THREAD;
+  reply->sanitizer = FORGE_SANITIZER_BUILT == FORGE_SANITIZER_THREAD ? FORGE_SANITIZER_ADDRESS
+                                                                     : FORGE_SANITIZER_THREAD;
 #endif
 }
 

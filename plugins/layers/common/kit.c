@@ -9,21 +9,13 @@
 
 const forge_host *kit_host;
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZER FORGE_SANITIZER_ADDRESS
-#elif defined(__SANITIZE_THREAD__)
-#define SANITIZER FORGE_SANITIZER_THREAD
-#else
-#define SANITIZER FORGE_SANITIZER_NONE
-#endif
-
 bool kit_greet(const forge_layer_hello *hello, forge_layer_reply *reply, const char *name,
                const forge_layer_v1 *table) {
   if (hello->minor_max < FORGE_ABI_MINOR) return false;
   kit_host = hello->host;
   reply->minor_min = FORGE_ABI_MINOR;
   reply->minor_max = FORGE_ABI_MINOR;
-  reply->sanitizer = SANITIZER;
+  reply->sanitizer = FORGE_SANITIZER_BUILT;
   reply->layout_id = FORGE_LAYOUT_ID;
   reply->name = name;
   reply->vendor = "Forge";

@@ -10,11 +10,8 @@ enum { BYTES = 4096 };
 #define ROOM  (FAR + (UINT64_C(1) << 20))
 #define SPARE (2 * ROOM) /* a device that has less of memory is not asked */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SHADOWED = 1 }; /* each byte of ours costs the sanitizer some */
-#else
-enum { SHADOWED = 0 };
-#endif
+/* Each byte of ours costs a sanitizer some. */
+enum { SHADOWED = FORGE_SANITIZER_BUILT != FORGE_SANITIZER_NONE };
 
 static forge_mem *far_block(rig *r) {
   forge_dev_info info = {.size = sizeof info};

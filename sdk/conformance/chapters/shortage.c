@@ -184,10 +184,9 @@ static uint64_t limit_host(rig *r) {
   (void)r;
   if (info.type != FORGE_DEVICE_CPU && info.mem_total) return info.mem_total / 16;
   host_limit(host_counts().bytes + (UINT64_C(512) << 20));
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* these map terabytes */
   const struct rlimit room = {UINT64_C(4) << 30, UINT64_C(4) << 30};
-  setrlimit(RLIMIT_AS, &room);
-#endif
+  if (FORGE_SANITIZER_BUILT == FORGE_SANITIZER_NONE) /* sanitizers map terabytes */
+    setrlimit(RLIMIT_AS, &room);
   return UINT64_C(64) << 20;
 }
 
