@@ -66,7 +66,8 @@ typedef struct op_shapes {
   uint32_t sweep; /* sizes that go through every small number */
   uint32_t free;  /* sizes that may be scalars */
 } op_shapes;
-#define SHAPES(list) (list), COUNT_OF(list)
+/* One family's sizes: SHAPES(usual, some). */
+#define SHAPES(family, list) .family = (list), .n_##family = COUNT_OF(list)
 
 /* ---- building a call ---- */
 

@@ -10,14 +10,10 @@ static const sizes large_turns[] = {
     {3, {65539, 1, 2}}, {3, {2, 65541, 2}}, {3, {3, 1, 65537}}, {4, {65537, 1, 1, 2}}};
 static const sizes ranked_turns[] = {
     {3, {3, 2, 4}}, {4, {2, 3, 2, 4}}, {5, {2, 2, 3, 2, 4}}, {6, {2, 1, 2, 3, 2, 4}}};
-static const op_shapes turn_shapes = {.usual = turns,
-                                      .odd = odd_turns,
-                                      .large = large_turns,
-                                      .ranks = ranked_turns,
-                                      .n_usual = COUNT_OF(turns),
-                                      .n_odd = COUNT_OF(odd_turns),
-                                      .n_large = COUNT_OF(large_turns),
-                                      .n_ranks = COUNT_OF(ranked_turns),
+static const op_shapes turn_shapes = {SHAPES(usual, turns),
+                                      SHAPES(odd, odd_turns),
+                                      SHAPES(large, large_turns),
+                                      SHAPES(ranks, ranked_turns),
                                       .zero = 7,
                                       .sweep = 8,
                                       .free = 7};
@@ -52,12 +48,9 @@ static const sizes odd_heads[] = {{6, {2, 3, 5, 2, 2, 7}},    {6, {1, 1, 1, 1, 1
                                   {6, {3, 1, 63, 1, 3, 127}}, {6, {1, 7, 3, 2, 2, 65}}};
 static const sizes large_heads[] = {
     {6, {1, 1, 65537, 1, 1, 3}}, {6, {65539, 1, 2, 1, 1, 2}}, {6, {1, 1100, 3, 60, 1, 1}}};
-static const op_shapes head_shapes = {.usual = heads,
-                                      .odd = odd_heads,
-                                      .large = large_heads,
-                                      .n_usual = COUNT_OF(heads),
-                                      .n_odd = COUNT_OF(odd_heads),
-                                      .n_large = COUNT_OF(large_heads),
+static const op_shapes head_shapes = {SHAPES(usual, heads),
+                                      SHAPES(odd, odd_heads),
+                                      SHAPES(large, large_heads),
                                       .zero = 7,
                                       .sweep = 38,
                                       .free = 7};
@@ -99,12 +92,9 @@ static const sizes odd_pages[] = {{6, {2, 3, 4, 3, 1, 7}},
                                   {6, {3, 6, 12, 1, 2, 16}},
                                   {6, {1, 17, 3, 31, 1, 33}}};
 static const sizes large_pages[] = {{6, {1, 1, 65537, 1, 1, 2}}, {6, {65539, 1, 2, 1, 1, 2}}};
-static const op_shapes page_shapes = {.usual = pages,
-                                      .odd = odd_pages,
-                                      .large = large_pages,
-                                      .n_usual = COUNT_OF(pages),
-                                      .n_odd = COUNT_OF(odd_pages),
-                                      .n_large = COUNT_OF(large_pages),
+static const op_shapes page_shapes = {SHAPES(usual, pages),
+                                      SHAPES(odd, odd_pages),
+                                      SHAPES(large, large_pages),
                                       .zero = 7,
                                       .sweep = 44,
                                       .free = 3};
@@ -158,14 +148,8 @@ static void backward(op_call *c, const op_maker *m, const sizes *s, uint32_t var
 }
 
 /* Extents that are scalars would change y and lse as well. */
-static const op_shapes backward_shapes = {.usual = heads,
-                                          .odd = odd_heads,
-                                          .large = large_heads,
-                                          .n_usual = COUNT_OF(heads),
-                                          .n_odd = COUNT_OF(odd_heads),
-                                          .n_large = COUNT_OF(large_heads),
-                                          .zero = 7,
-                                          .sweep = 38};
+static const op_shapes backward_shapes = {SHAPES(usual, heads), SHAPES(odd, odd_heads),
+                                          SHAPES(large, large_heads), .zero = 7, .sweep = 38};
 
 static const op_maker makers[] = {
     {"ROPE.f32", rope, &turn_shapes, {FORGE_F32}, 8, 0},

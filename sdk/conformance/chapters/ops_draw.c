@@ -14,9 +14,8 @@ static const sizes every_rank[] = {{0, {0}},       {1, {5}},          {2, {3, 5}
                                    {3, {3, 2, 5}}, {4, {2, 3, 2, 5}}, {6, {2, 3, 1, 2, 2, 5}}};
 #define DRAWN(zeros, frees, ranks_list)                                                            \
   {                                                                                                \
-    .usual = some, .odd = odds, .large = larges, .ranks = ranks_list, .n_usual = COUNT_OF(some),   \
-    .n_odd = COUNT_OF(odds), .n_large = COUNT_OF(larges), .n_ranks = COUNT_OF(ranks_list),         \
-    .zero = (zeros), .sweep = 2, .free = (frees)                                                   \
+    SHAPES(usual, some), SHAPES(odd, odds), SHAPES(large, larges), SHAPES(ranks, ranks_list),      \
+        .zero = (zeros), .sweep = 2, .free = (frees)                                               \
   }
 static const op_shapes drawn = DRAWN(3, 3, every_rank);
 
@@ -65,12 +64,9 @@ static const sizes routes[] = {{3, {33, 8, 2}}, {3, {300, 60, 6}}};
 static const sizes odd_routes[] = {
     {3, {5, 7, 2}}, {3, {1, 31, 31}}, {3, {17, 3, 1}}, {3, {3, 257, 17}}, {3, {127, 63, 3}}};
 static const sizes large_routes[] = {{3, {65539, 3, 2}}, {3, {3, 65537, 2}}};
-static const op_shapes route_shapes = {.usual = routes,
-                                       .odd = odd_routes,
-                                       .large = large_routes,
-                                       .n_usual = COUNT_OF(routes),
-                                       .n_odd = COUNT_OF(odd_routes),
-                                       .n_large = COUNT_OF(large_routes),
+static const op_shapes route_shapes = {SHAPES(usual, routes),
+                                       SHAPES(odd, odd_routes),
+                                       SHAPES(large, large_routes),
                                        .zero = 1,
                                        .sweep = 1,
                                        .free = 1};

@@ -16,14 +16,10 @@ static const sizes every_rank[] = {{0, {0}},
                                    {4, {2, 3, 2, 5}},
                                    {5, {2, 1, 3, 2, 5}},
                                    {6, {2, 3, 1, 2, 2, 5}}};
-static const op_shapes shapes = {.usual = some,
-                                 .odd = odds,
-                                 .large = larges,
-                                 .ranks = every_rank,
-                                 .n_usual = COUNT_OF(some),
-                                 .n_odd = COUNT_OF(odds),
-                                 .n_large = COUNT_OF(larges),
-                                 .n_ranks = COUNT_OF(every_rank),
+static const op_shapes shapes = {SHAPES(usual, some),
+                                 SHAPES(odd, odds),
+                                 SHAPES(large, larges),
+                                 SHAPES(ranks, every_rank),
                                  .zero = 3,
                                  .sweep = 2,
                                  .free = 3};
@@ -191,14 +187,10 @@ static const sizes masked_ranks[] = {
 static const sizes masked_odds[] = {
     {2, {3, 7}}, {3, {5, 31, 2}}, {2, {17, 33}}, {4, {2, 3, 5, 9}}, {2, {127, 63}}};
 static const sizes masked_larges[] = {{2, {65539, 3}}, {2, {3, 65537}}, {3, {65541, 2, 2}}};
-static const op_shapes masked = {.usual = some,
-                                 .odd = masked_odds,
-                                 .large = masked_larges,
-                                 .ranks = masked_ranks,
-                                 .n_usual = COUNT_OF(some),
-                                 .n_odd = COUNT_OF(masked_odds),
-                                 .n_large = COUNT_OF(masked_larges),
-                                 .n_ranks = COUNT_OF(masked_ranks),
+static const op_shapes masked = {SHAPES(usual, some),
+                                 SHAPES(odd, masked_odds),
+                                 SHAPES(large, masked_larges),
+                                 SHAPES(ranks, masked_ranks),
                                  .zero = 3,
                                  .sweep = 2,
                                  .free = 3};

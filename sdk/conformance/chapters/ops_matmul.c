@@ -18,14 +18,10 @@ static const sizes large_products[] = {{3, {65539, 3, 2}}, {3, {2, 65541, 3}},
                                        {3, {65537, 2, 5}}, {3, {3, 65539, 2}}};
 static const sizes ranked_products[] = {
     {3, {3, 5, 7}}, {4, {2, 3, 5, 7}}, {5, {2, 3, 3, 5, 7}}, {6, {2, 1, 3, 2, 5, 7}}};
-static const op_shapes product_shapes = {.usual = products,
-                                         .odd = odd_products,
-                                         .large = large_products,
-                                         .ranks = ranked_products,
-                                         .n_usual = COUNT_OF(products),
-                                         .n_odd = COUNT_OF(odd_products),
-                                         .n_large = COUNT_OF(large_products),
-                                         .n_ranks = COUNT_OF(ranked_products),
+static const op_shapes product_shapes = {SHAPES(usual, products),
+                                         SHAPES(odd, odd_products),
+                                         SHAPES(large, large_products),
+                                         SHAPES(ranks, ranked_products),
                                          .zero = 7,
                                          .sweep = 7,
                                          .free = 7};
@@ -70,9 +66,8 @@ static const sizes ranked_blocks[] = {
 static const sizes large_wide[] = {{3, {4099, 2, 1}}, {3, {1, 4101, 1}}, {3, {1, 2, 257}}};
 #define BLOCK_SHAPES(list)                                                                         \
   {                                                                                                \
-    .usual = blocks, .odd = odd_blocks, .large = list, .ranks = ranked_blocks,                     \
-    .n_usual = COUNT_OF(blocks), .n_odd = COUNT_OF(odd_blocks), .n_large = COUNT_OF(list),         \
-    .n_ranks = COUNT_OF(ranked_blocks), .zero = 3, .sweep = 3, .free = 3                           \
+    SHAPES(usual, blocks), SHAPES(odd, odd_blocks), SHAPES(large, list),                           \
+        SHAPES(ranks, ranked_blocks), .zero = 3, .sweep = 3, .free = 3                             \
   }
 static const op_shapes block_shapes = BLOCK_SHAPES(large_blocks);
 static const op_shapes wide_shapes = BLOCK_SHAPES(large_wide); /* of 256 elements */
@@ -100,12 +95,9 @@ static const sizes odd_experts[] = {
     {4, {5, 3, 7, 9}}, {4, {1, 2, 31, 33}}, {4, {40, 5, 17, 63}}, {4, {3, 1, 1, 257}}};
 static const sizes large_experts[] = {
     {4, {65539, 3, 2, 2}}, {4, {2, 3, 65537, 2}}, {4, {2, 2, 3, 65541}}};
-static const op_shapes expert_shapes = {.usual = experts,
-                                        .odd = odd_experts,
-                                        .large = large_experts,
-                                        .n_usual = COUNT_OF(experts),
-                                        .n_odd = COUNT_OF(odd_experts),
-                                        .n_large = COUNT_OF(large_experts),
+static const op_shapes expert_shapes = {SHAPES(usual, experts),
+                                        SHAPES(odd, odd_experts),
+                                        SHAPES(large, large_experts),
                                         .zero = 15,
                                         .sweep = 13,
                                         .free = 13};

@@ -6,12 +6,9 @@ static const sizes tables[] = {{3, {512, 64, 33}}, {3, {7, 288, 3}}};
 static const sizes odd_tables[] = {
     {3, {5, 7, 3}}, {3, {1, 1, 9}}, {3, {31, 63, 17}}, {3, {3, 257, 2}}, {3, {127, 33, 65}}};
 static const sizes large_tables[] = {{3, {65541, 3, 65}}, {3, {3, 65537, 2}}, {3, {7, 3, 65539}}};
-static const op_shapes table_shapes = {.usual = tables,
-                                       .odd = odd_tables,
-                                       .large = large_tables,
-                                       .n_usual = COUNT_OF(tables),
-                                       .n_odd = COUNT_OF(odd_tables),
-                                       .n_large = COUNT_OF(large_tables),
+static const op_shapes table_shapes = {SHAPES(usual, tables),
+                                       SHAPES(odd, odd_tables),
+                                       SHAPES(large, large_tables),
                                        .zero = 7,
                                        .sweep = 6,
                                        .free = 6};
@@ -22,9 +19,8 @@ static const sizes large_block_tables[] = {
 static const sizes large_wide_tables[] = {{3, {4099, 1, 65}}, {3, {3, 257, 2}}, {3, {7, 1, 4099}}};
 #define BLOCK_SHAPES(list)                                                                         \
   {                                                                                                \
-    .usual = block_tables, .odd = odd_block_tables, .large = list,                                 \
-    .n_usual = COUNT_OF(block_tables), .n_odd = COUNT_OF(odd_block_tables),                        \
-    .n_large = COUNT_OF(list), .zero = 5, .sweep = 4, .free = 4                                    \
+    SHAPES(usual, block_tables), SHAPES(odd, odd_block_tables), SHAPES(large, list),               \
+        .zero = 5, .sweep = 4, .free = 4                                                           \
   }
 static const op_shapes block_shapes = BLOCK_SHAPES(large_block_tables);
 static const op_shapes wide_shapes = BLOCK_SHAPES(large_wide_tables); /* of 256 elements */
@@ -59,12 +55,9 @@ static const sizes odd_caches[] = {
     {5, {3, 4, 2, 7, 5}}, {5, {1, 7, 3, 1, 9}}, {5, {31, 1, 1, 33, 17}}};
 static const sizes large_caches[] = {
     {5, {65539, 1, 1, 3, 5}}, {5, {9, 16, 1, 2, 65537}}, {5, {2, 65541, 1, 2, 3}}};
-static const op_shapes cache_shapes = {.usual = caches,
-                                       .odd = odd_caches,
-                                       .large = large_caches,
-                                       .n_usual = COUNT_OF(caches),
-                                       .n_odd = COUNT_OF(odd_caches),
-                                       .n_large = COUNT_OF(large_caches),
+static const op_shapes cache_shapes = {SHAPES(usual, caches),
+                                       SHAPES(odd, odd_caches),
+                                       SHAPES(large, large_caches),
                                        .zero = 31,
                                        .sweep = 24,
                                        .free = 16};

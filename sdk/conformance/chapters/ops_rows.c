@@ -13,9 +13,8 @@ static const sizes every_rank[] = {
     {4, {2, 3, 2, 5}}, {5, {2, 1, 3, 2, 5}}, {6, {2, 3, 1, 2, 2, 5}}};
 #define ROWS(zeros, frees)                                                                         \
   {                                                                                                \
-    .usual = some, .odd = odds, .large = larges, .ranks = every_rank, .n_usual = COUNT_OF(some),   \
-    .n_odd = COUNT_OF(odds), .n_large = COUNT_OF(larges), .n_ranks = COUNT_OF(every_rank),         \
-    .zero = (zeros), .sweep = 2, .free = (frees)                                                   \
+    SHAPES(usual, some), SHAPES(odd, odds), SHAPES(large, larges), SHAPES(ranks, every_rank),      \
+        .zero = (zeros), .sweep = 2, .free = (frees)                                               \
   }
 static const op_shapes rows = ROWS(3, 3), full_rows = ROWS(1, 1), some_rows = ROWS(0, 1);
 
@@ -23,12 +22,9 @@ static const op_shapes rows = ROWS(3, 3), full_rows = ROWS(1, 1), some_rows = RO
 static const sizes matrices[] = {
     {2, {3, 7}}, {2, {31, 2}}, {2, {17, 33}}, {2, {1, 257}}, {2, {127, 63}}};
 static const sizes some_matrices[] = {{2, {32, 288}}, {2, {3, 4096}}};
-static const op_shapes losses = {.usual = some_matrices,
-                                 .odd = matrices,
-                                 .large = larges,
-                                 .n_usual = COUNT_OF(some_matrices),
-                                 .n_odd = COUNT_OF(matrices),
-                                 .n_large = COUNT_OF(larges),
+static const op_shapes losses = {SHAPES(usual, some_matrices),
+                                 SHAPES(odd, matrices),
+                                 SHAPES(large, larges),
                                  .zero = 1,
                                  .sweep = 2,
                                  .free = 1};
